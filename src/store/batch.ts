@@ -1,0 +1,62 @@
+import { identityOf, type KeyRef } from '../core/key.js';
+import { classify, toOncewardError } from './failure.js';
+import type { Query, QueryRow } from './pool.js';
+import { refOf } from './row.js';
+import type { Row, Statement } from './statement.js';
+
+/** A statement's parameters for one record. */
+export type RecordRow = Row & KeyRef;
+
+/** The row a record got back, undefined when the statement left it alone, or why it alone failed. */
+export type RowAnswer = QueryRow | Error | undefined;
+
+const tries = 3;
+
+/**
+ * Runs a statement over many records in one go; answers are in the order of `rows`. Rows go in key order, so that two
+ * batches lock in one order. Deadlocks and serialisation failures are tried again. When the data of one row spoils the
+ * statement, nothing was committed and each row goes alone, so that only the poisoned one fails.
+ */
+export async function runBatch(
+  query: Query,
+  statement: Statement,
+  rows: readonly RecordRow[],
+): Promise<readonly RowAnswer[]> {
+  const [only] = rows;
+  if (rows.length === 1 && only !== undefined) return [await runOne(query, statement, only)];
+  const sorted = [...rows].sort(byIdentity);
+  let found: readonly QueryRow[];
+  try {
+    found = await tryAgain(() => query(statement.many(sorted)));
+  } catch (error) {
+    if (classify(error) !== 'row') throw error;
+    const answers: RowAnswer[] = [];
+    for (const row of rows) answers.push(await runOne(query, statement, row).catch(toOncewardError));
+    return answers;
+  }
+  const byRecord = new Map(found.map((row) => [identityOf(refOf(row)), row]));
+  return rows.map((row) => byRecord.get(identityOf(row)));
+}
+
+async function runOne(query: Query, statement: Statement, row: Row): Promise<QueryRow | undefined> {
+  const [found] = await tryAgain(() => query(statement.one(row)));
+  return found;
+}
+
+async function tryAgain<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (classify(error) !== 'again' || attempt === tries) throw error;
+    }
+  }
+}
+
+function byIdentity(a: KeyRef, b: KeyRef): number {
+  return compare(a.namespace, b.namespace) || compare(a.scope, b.scope) || compare(a.key, b.key);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,109 @@
+import pg from 'pg';
+import { classify } from './failure.js';
+import type { PreparedQuery } from './statement.js';
+
+export interface PoolOptions {
+  readonly url: string;
+  /** Appears in pg_stat_activity. */
+  readonly name: string;
+  readonly maxConnections: number;
+  /** Bound of one statement, ms; a client that hits it is destroyed, since its answer may still come. */
+  readonly statementTimeoutMs: number;
+  /** Bound of opening a connection or waiting for a free one, ms. */
+  readonly connectTimeoutMs: number;
+  readonly onIdleError: (error: Error) => void;
+}
+
+export type QueryRow = Record<string, unknown>;
+/** Runs one statement on a connection that is ours for the time being. */
+export type Query = (query: PreparedQuery | string) => Promise<readonly QueryRow[]>;
+
+/** A bounded set of connections to one Postgres. */
+export class Pool {
+  readonly #pool: pg.Pool;
+
+  constructor(options: PoolOptions) {
+    this.#pool = new pg.Pool({
+      ...connectionConfig(options.url),
+      application_name: options.name,
+      max: options.maxConnections,
+      connectionTimeoutMillis: options.connectTimeoutMs,
+      query_timeout: options.statementTimeoutMs,
+      keepAlive: true,
+      idleTimeoutMillis: 60_000,
+    });
+    // Without a listener an idle connection that Postgres closes would end the process.
+    this.#pool.on('error', options.onIdleError);
+  }
+
+  /** Lends a connection to `work`; errors of the driver and of Postgres come through as they are. */
+  async use<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect();
+    // A synchronous-replication wait that was cancelled ends in success and this warning: the commit is only local.
+    let warned = false;
+    const onNotice = (notice: { code?: string | undefined }) => {
+      warned ||= notice.code === '01000';
+    };
+    client.on('notice', onNotice);
+    const query: Query = async (statement) => {
+      const { rows } = await client.query<QueryRow>(statement);
+      if (warned) throw new Error('committed locally, but perhaps not replicated');
+      return rows;
+    };
+    let broken = true;
+    try {
+      const answer = await work(query);
+      broken = false;
+      return answer;
+    } catch (error) {
+      broken = classify(error) === 'unknown';
+      throw error;
+    } finally {
+      client.off('notice', onNotice);
+      client.release(broken);
+    }
+  }
+
+  /** Runs `work` in a transaction. */
+  transaction<T>(work: (query: Query) => Promise<T>): Promise<T> {
+    return this.use(async (query) => {
+      await query('BEGIN');
+      try {
+        const answer = await work(query);
+        await query('COMMIT');
+        return answer;
+      } catch (error) {
+        if (classify(error) !== 'unknown') await query('ROLLBACK');
+        throw error;
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+}
+
+/** How every connection of ours is opened: sslmode as libpq means it, and values as the core wants them. */
+export function connectionConfig(url: string): pg.ClientConfig {
+  const libpq = /[?&]sslmode=/.test(url) && !/[?&]uselibpqcompat=/.test(url);
+  return {
+    connectionString: libpq ? `${url}&uselibpqcompat=true` : url,
+    types: { getTypeParser: typeParser } as pg.CustomTypesConfig,
+  };
+}
+
+function typeParser(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
+  if (oid === pg.types.builtins.INT8) return BigInt;
+  if (oid === pg.types.builtins.TIMESTAMPTZ) return parseTime;
+  return pg.types.getTypeParser(oid, format as 'text') as (text: string) => unknown;
+}
+
+/** Milliseconds since the epoch with the database's microseconds, which a Date would cut off. */
+function parseTime(text: string): number {
+  if (text === 'infinity') return Infinity;
+  const match = /^(\d{4,6}-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d+)?([+-]\d\d)(:?\d\d)?/.exec(text);
+  if (match === null) throw new Error('a time that is not ISO; DateStyle must be ISO');
+  const [, day = '', time = '', fraction = '', hours = '', minutes = ':00'] = match;
+  return Date.parse(`${day}T${time}${hours}${minutes}`) + Number(`0${fraction}`) * 1000;
+}

@@ -1,0 +1,279 @@
+import { identityHash, identityOf, type KeyRef } from '../core/key.js';
+import type {
+  ClaimAnswer,
+  Finish,
+  FinishAnswer,
+  Granted,
+  GrantTerms,
+  Heartbeat,
+  HeartbeatAnswer,
+  KeyStore,
+  KnownClaim,
+  NewGrant,
+} from '../core/key-store.js';
+import type { Seen } from '../core/record.js';
+import { runBatch, type RecordRow, type RowAnswer } from './batch.js';
+import { toOncewardError } from './failure.js';
+import { Lane } from './lane.js';
+import { channels, type Listener } from './listener.js';
+import { operatorStore } from './operator-store.js';
+import type { Pool, Query, QueryRow } from './pool.js';
+import { seenOf } from './row.js';
+import { loadStatement, type Row, type Statement } from './statement.js';
+
+export interface StorePools {
+  /** Claims and reads. */
+  readonly begin: Pool;
+  /** Finishing calls, so that no flood of Begins can keep an owner from finishing. */
+  readonly finish: Pool;
+  /** Operators' and background work. */
+  readonly operator: Pool;
+}
+
+const queries = {
+  claimNew: loadStatement('claim-new'),
+  claimKnown: loadStatement('claim-known'),
+  park: loadStatement('park'),
+  drawTokens: loadStatement('draw-tokens'),
+  read: loadStatement('read'),
+  readResult: loadStatement('read-result'),
+  finish: loadStatement('finish'),
+  release: loadStatement('release'),
+  heartbeat: loadStatement('heartbeat'),
+  watch: loadStatement('watch'),
+  notify: loadStatement('notify'),
+};
+
+/** Connections of each pool: the sum of the widths of its lanes. */
+export const laneWidths = {
+  claim: 2,
+  known: 1,
+  read: 2,
+  watch: 1,
+  finish: 2,
+  release: 1,
+  heartbeat: 1,
+  finishRead: 1,
+};
+export const poolSizes = {
+  begin: laneWidths.claim + laneWidths.known * 2 + laneWidths.read * 2 + laneWidths.watch,
+  finish: laneWidths.finish + laneWidths.release + laneWidths.heartbeat + laneWidths.finishRead,
+  operator: 3,
+};
+
+const mebibyte = 1024 * 1024;
+const bounds = { maxWaiting: 10_000, maxBatchBytes: 4 * mebibyte, maxWaitingBytes: 64 * mebibyte };
+/** A batch beyond this gains nothing and delays its first row. */
+const maxBatch = 256;
+/** Results may be large, and a read can't know: 32 of the largest are 96 MiB. */
+const maxResultBatch = 32;
+
+/** The port over Postgres: every transition is one statement over one or many records. */
+export function createPostgresStore(
+  pools: StorePools,
+  listener: Listener,
+  onWarning: (message: string, error: unknown) => void,
+): KeyStore {
+  const claimLane = rowLane(pools.begin, queries.claimNew, laneWidths.claim);
+  const takeOverLane = rowLane(pools.begin, queries.claimKnown, laneWidths.known, drawTokens);
+  const parkLane = rowLane(pools.begin, queries.park, laneWidths.known, drawTokens);
+  const readLane = rowLane(pools.begin, queries.read, laneWidths.read);
+  const readResultLane = rowLane(pools.begin, queries.readResult, laneWidths.read, undefined, maxResultBatch);
+  const watchLane = rowLane(pools.begin, queries.watch, laneWidths.watch);
+  const finishLane = endLane(pools.finish, queries.finish, laneWidths.finish, onWarning);
+  const releaseLane = endLane(pools.finish, queries.release, laneWidths.release, onWarning);
+  const heartbeatLane = rowLane(pools.finish, queries.heartbeat, laneWidths.heartbeat);
+  const finishReadLane = rowLane(pools.finish, queries.read, laneWidths.finishRead);
+
+  const readAfterFinish = async (ref: KeyRef): Promise<({ kind: 'known' } & Seen) | { kind: 'absent' }> => {
+    const row = await submit(finishReadLane, refRow(ref));
+    return row === undefined ? { kind: 'absent' } : { kind: 'known', ...seenOf(row) };
+  };
+
+  return {
+    ...operatorStore(pools.operator, queries.drawTokens),
+
+    async claimNew(grant: NewGrant): Promise<ClaimAnswer> {
+      const row = await submit(claimLane, { ...termsRow(grant), too_old_time: timeValue(grant.tooOldTime) });
+      if (row !== undefined) {
+        const fencingToken = row['fencing_token'] as bigint;
+        return { kind: 'granted', fencingToken, attempt: 1, grantTime: row['create_time'] as number };
+      }
+      const known = await submit(readResultLane, refRow(grant.ref));
+      return known === undefined ? { kind: 'absent' } : { kind: 'known', ...seenOf(known) };
+    },
+
+    async claimKnown(claim: KnownClaim): Promise<Granted | undefined> {
+      // `new_token` is drawn by the lane.
+      const cas = { seen_token: claim.seen.fencingToken, new_token: null };
+      const row =
+        claim.claim === 'park'
+          ? await submit(parkLane, { ...refRow(claim.ref), ...cas })
+          : await submit(takeOverLane, { ...termsRow(claim), ...cas, renew: claim.claim === 'renew' });
+      if (row === undefined) return undefined;
+      return {
+        fencingToken: row['fencing_token'] as bigint,
+        attempt: row['attempt'] as number,
+        grantTime: (row['lease_expire_time'] as number) - claim.leaseMs,
+      };
+    },
+
+    async finish(finish: Finish): Promise<FinishAnswer> {
+      const lane = finish.state === 'RELEASED' ? releaseLane : finishLane;
+      const row = await submit(lane, finishRow(finish));
+      if (row === undefined) return readAfterFinish(finish.ref);
+      return {
+        kind: 'done',
+        resultExpireTime: (row['result_expire_time'] as number | undefined) ?? Infinity,
+      };
+    },
+
+    async heartbeat(heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
+      const row = await submit(heartbeatLane, {
+        ...refRow(heartbeat.ref),
+        fencing_token: heartbeat.fencingToken,
+        lease_ms: heartbeat.leaseMs,
+        checkpoint: heartbeat.checkpoint ?? null,
+        checkpoint_sequence: heartbeat.checkpointSequence,
+        abandoned_retention_ms: heartbeat.abandonedRetentionMs,
+      });
+      // At least so long: it counts from the sending of the request, and a longer lease was not shortened.
+      return row === undefined
+        ? readAfterFinish(heartbeat.ref)
+        : { kind: 'done', leaseLeftMs: heartbeat.leaseMs };
+    },
+
+    async watch(ref: KeyRef, fencingToken: bigint): Promise<boolean> {
+      return (await submit(watchLane, { ...refRow(ref), fencing_token: fencingToken })) !== undefined;
+    },
+
+    async read(ref: KeyRef, withResult: boolean): Promise<Seen | undefined> {
+      const row = await submit(withResult ? readResultLane : readLane, refRow(ref));
+      return row === undefined ? undefined : seenOf(row);
+    },
+
+    onFinished: (added) => listener.on(channels.finished, (payload) => payload.split(' ').forEach(added)),
+    onRevision: (added) => listener.on(channels.revision, added),
+  };
+}
+
+type RowLane = Lane<RecordRow, QueryRow | undefined>;
+type Prepare = (query: Query, rows: readonly RecordRow[]) => Promise<readonly RecordRow[]>;
+
+function rowLane(
+  pool: Pool,
+  statement: Statement,
+  width: number,
+  prepare?: Prepare,
+  batch = maxBatch,
+  after?: (query: Query, answers: readonly RowAnswer[]) => Promise<void>,
+): RowLane {
+  return new Lane<RecordRow, QueryRow | undefined>({
+    ...bounds,
+    width,
+    maxBatch: batch,
+    recordOf: identityOf,
+    bytesOf: bytesOfRow,
+    run: (rows) =>
+      pool.use(async (query) => {
+        const prepared = prepare === undefined ? rows : await prepare(query, rows);
+        const answers = await runBatch(query, statement, prepared);
+        await after?.(query, answers);
+        return answers;
+      }),
+  });
+}
+
+/** A lane that ends attempts, and notifies those that are watched, once a batch. */
+function endLane(
+  pool: Pool,
+  statement: Statement,
+  width: number,
+  onWarning: (message: string, error: unknown) => void,
+): RowLane {
+  return rowLane(pool, statement, width, undefined, maxBatch, async (query, answers) => {
+    const hashes = answers
+      .filter(
+        (row): row is QueryRow => row !== undefined && !(row instanceof Error) && row['watched'] === true,
+      )
+      .map((row) => identityHash(identityOf(row as unknown as KeyRef)));
+    if (hashes.length === 0) return;
+    // 256 hashes of 16 characters stay below the 8000 bytes of a notification. Waiters poll if it is lost.
+    const notification = { channel: channels.finished, payload: hashes.join(' ') };
+    await query(queries.notify.one(notification)).catch((error: unknown) => {
+      onWarning('waiters of other processes could not be notified', error);
+    });
+  });
+}
+
+const drawTokens: Prepare = async (query, rows) => {
+  const drawn = await query(queries.drawTokens.one({ count: rows.length }));
+  return rows.map((row, i) => ({ ...row, new_token: drawn[i]?.['fencing_token'] as bigint }));
+};
+
+async function submit(lane: RowLane, row: RecordRow): Promise<QueryRow | undefined> {
+  try {
+    return await lane.submit(row);
+  } catch (error) {
+    throw toOncewardError(error);
+  }
+}
+
+function bytesOfRow(row: Row): number {
+  let bytes = 0;
+  for (const value of Object.values(row)) if (value instanceof Uint8Array) bytes += value.length;
+  return bytes;
+}
+
+function refRow(ref: KeyRef): RecordRow {
+  return { namespace: ref.namespace, scope: ref.scope, key: ref.key };
+}
+
+function termsRow(terms: GrantTerms): RecordRow {
+  const { parent, fingerprint } = terms;
+  return {
+    ...refRow(terms.ref),
+    operation: terms.operation,
+    fingerprint_version: fingerprint?.version ?? null,
+    fingerprint_digest: fingerprint?.digest ?? null,
+    attempt_id: terms.attemptId,
+    lease_ms: terms.leaseMs,
+    on_lapse: terms.onLapse,
+    abandoned_retention_ms: terms.abandonedRetentionMs,
+    result_retention_ms: terms.resultRetentionMs ?? null,
+    parent_namespace: parent?.namespace ?? null,
+    parent_scope: parent?.scope ?? null,
+    parent_key: parent?.key ?? null,
+    labels: Object.keys(terms.labels).length === 0 ? null : JSON.stringify(terms.labels),
+    traceparent: terms.traceparent || null,
+  };
+}
+
+function finishRow(finish: Finish): RecordRow {
+  const common = { ...refRow(finish.ref), fencing_token: finish.fencingToken };
+  if (finish.state === 'RELEASED') {
+    return {
+      ...common,
+      last_error_status: finish.lastError,
+      last_error_retry_after_ms: finish.retryAfterMs ?? null,
+      abandoned_retention_ms: finish.abandonedRetentionMs,
+    };
+  }
+  return {
+    ...common,
+    state: finish.state,
+    result_code: finish.result.code,
+    result_digest: finish.resultDigest,
+    result_envelope: finish.result.envelope,
+    result_payload: finish.result.payload ?? null,
+    result_payload_omitted: finish.result.payloadOmitted,
+    asked_result_retention_ms: finish.askedResultRetentionMs ?? null,
+    policy_result_retention_ms: finish.policyResultRetentionMs,
+    tombstone_retention_ms: finish.tombstoneRetentionMs,
+  };
+}
+
+/** A time as Postgres reads it. */
+function timeValue(time: number): string {
+  return time === Infinity ? 'infinity' : new Date(time).toISOString();
+}

@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+
+type Value = string | number | bigint | boolean | Uint8Array | null;
+/** One value for each name in the statement's `-- in:` lines. */
+export type Row = Readonly<Record<string, Value>>;
+
+export interface PreparedQuery {
+  readonly name: string;
+  readonly text: string;
+  readonly values: unknown[];
+}
+
+/** One SQL file in its two forms. */
+export interface Statement {
+  /** For one row: its values stand in the statement itself, which Postgres plans for one key of one partition. */
+  one(row: Row): PreparedQuery;
+  /** For many rows: a column an array, joined by unnest; far dearer than `one` for a single row. */
+  many(rows: readonly Row[]): PreparedQuery;
+}
+
+/**
+ * Reads `queries/<name>.sql`. Its `-- in: name type, …` lines name the parameters in order, and `:in` in the text stands
+ * for the relation that holds them, so that one text serves a single row and a batch.
+ */
+export function loadStatement(name: string): Statement {
+  const file = readFileSync(new URL(`queries/${name}.sql`, import.meta.url), 'utf8');
+  const inputs = [...file.matchAll(/^-- in: (.*)$/gm)]
+    .flatMap((line) => (line[1] ?? '').split(','))
+    .map((input) => input.trim().split(' '))
+    .map(([column = '', type = '']) => ({ column, type }));
+  const text = file.replace(/^--.*\n/gm, '').trim();
+  const single = inputs.map(({ column, type }, i) => `$${i + 1}::${type} AS ${column}`).join(', ');
+  const arrays = inputs.map(({ type }, i) => `$${i + 1}::${type}[]`).join(', ');
+  const columns = inputs.map(({ column }) => column);
+  const oneText = text.replaceAll(':in i', `(SELECT ${single}) i`);
+  const manyText = text.replaceAll(':in i', `unnest(${arrays}) i (${columns.join(', ')})`);
+  return {
+    one: (row) => ({ name, text: oneText, values: columns.map((column) => valueOf(row, column)) }),
+    many: (rows) => ({
+      name: `${name}-many`,
+      text: manyText,
+      values: columns.map((column) => rows.map((row) => valueOf(row, column))),
+    }),
+  };
+}
+
+function valueOf(row: Row, column: string): Value {
+  const value = row[column];
+  if (value === undefined) throw new Error(`no value for ${column}`);
+  return value;
+}
