@@ -1,0 +1,143 @@
+import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { AdminService } from '../gen/onceward/v1/admin.js';
+import { CoordinatorService } from '../gen/onceward/v1/coordinator.js';
+import { callErrorOf } from './call-error.js';
+
+export interface ConnectOptions {
+  /** `host:port`, or any gRPC target, e.g. `dns:///coordinator:7400`. */
+  readonly address: string;
+  /** How long a call may take when it names no deadline of its own, ms. Default 10 000. */
+  readonly deadlineMs?: number;
+}
+
+export interface CallOptions {
+  /** How long this call may take, ms. Default: the connection's. */
+  readonly deadlineMs?: number;
+  /** Leaves the call; whether it had an effect is then unknown, and sending it again is safe. */
+  readonly signal?: AbortSignal;
+}
+
+/** The unary methods of a generated service, as promises. Absent request fields take the protocol's defaults. */
+export type UnaryMethods<Service> = {
+  readonly [
+    Name in keyof Service as Service[Name] extends UnaryMethod ? Name : never
+  ]: Service[Name] extends {
+    requestSerialize: (value: infer Request) => Buffer;
+    responseDeserialize: (value: Buffer) => infer Response;
+  }
+    ? (request: Partial<Request>, options?: CallOptions) => Promise<Response>
+    : never;
+};
+
+export type ServingStatus = 'UNKNOWN' | 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
+
+/** A connection to a coordinator. Every failed call rejects with a CallError. */
+export interface CoordinatorConnection {
+  readonly coordinator: UnaryMethods<CoordinatorService>;
+  readonly admin: UnaryMethods<AdminService>;
+  /** grpc.health.v1 of one service; empty: of the whole server. */
+  health(service: string, options?: CallOptions): Promise<ServingStatus>;
+  /** Ends the connection; calls under way end as CANCELLED. */
+  close(): void;
+}
+
+/** Connects on the first call. The channel is plaintext: TLS is not offered yet. */
+export function connectCoordinator({ address, deadlineMs = 10_000 }: ConnectOptions): CoordinatorConnection {
+  // One plain client serves both services, so that they share a channel.
+  const client = new Client(address, credentials.createInsecure());
+  return {
+    coordinator: unaryMethods(client, CoordinatorService, deadlineMs),
+    admin: unaryMethods(client, AdminService, deadlineMs),
+    health: (service, options) =>
+      call(client, healthCheck, service, options?.deadlineMs ?? deadlineMs, options?.signal),
+    close: () => {
+      client.close();
+    },
+  };
+}
+
+interface UnaryMethod {
+  readonly path: string;
+  readonly requestStream: false;
+  readonly responseStream: false;
+}
+
+interface Codec<Request, Response> {
+  readonly path: string;
+  readonly requestSerialize: (value: Request) => Buffer;
+  readonly responseDeserialize: (value: Buffer) => Response;
+}
+
+function unaryMethods<Service extends object>(
+  client: Client,
+  service: Service,
+  connectionDeadlineMs: number,
+): UnaryMethods<Service> {
+  const methods = Object.entries(service as Record<string, GeneratedMethod>)
+    .filter(([, method]) => !method.requestStream && !method.responseStream)
+    .map(([name, method]) => {
+      // An empty message decodes to the defaults of every field.
+      const defaults = method.requestDeserialize(Buffer.alloc(0));
+      const run = (request: object, options: CallOptions = {}) =>
+        call(
+          client,
+          method,
+          { ...defaults, ...request },
+          options.deadlineMs ?? connectionDeadlineMs,
+          options.signal,
+        );
+      return [name, run] as const;
+    });
+  // The one cast from the generated table to its type: the mapped type follows the same entries.
+  return Object.fromEntries(methods) as unknown as UnaryMethods<Service>;
+}
+
+interface GeneratedMethod extends Codec<object, unknown> {
+  readonly requestStream: boolean;
+  readonly responseStream: boolean;
+  readonly requestDeserialize: (value: Buffer) => object;
+}
+
+function call<Request, Response>(
+  client: Client,
+  method: Codec<Request, Response>,
+  request: Request,
+  deadlineMs: number,
+  signal: AbortSignal | undefined,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const done = (error: ServiceError | null, response?: Response) => {
+      signal?.removeEventListener('abort', cancel);
+      if (error) reject(callErrorOf(error));
+      // Without an error grpc-js always has a message.
+      else resolve(response as Response);
+    };
+    const sent = client.makeUnaryRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      request,
+      new Metadata(),
+      { deadline: Date.now() + deadlineMs },
+      done,
+    );
+    const cancel = () => {
+      sent.cancel();
+    };
+    signal?.addEventListener('abort', cancel, { once: true });
+    if (signal?.aborted) cancel();
+  });
+}
+
+/** By hand: the two messages are one field each, and grpc-health-check would load its proto at every start. */
+const healthCheck: Codec<string, ServingStatus> = {
+  path: '/grpc.health.v1.Health/Check',
+  requestSerialize: (service) => {
+    const name = Buffer.from(service);
+    return name.length === 0 ? name : Buffer.concat([Buffer.from([0x0a, name.length]), name]);
+  },
+  responseDeserialize: (bytes) =>
+    (bytes[0] === 0x08 &&
+      (['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'] as const)[bytes[1] ?? 0]) ||
+    'UNKNOWN',
+};
