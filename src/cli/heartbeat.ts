@@ -25,7 +25,6 @@ export function heartbeatCommand(io: Io): Command {
       '--checkpoint-sequence <n>',
       'a checkpoint with a smaller number than the stored one is ignored',
       wholeBigint(0n),
-      0n,
     )
     .action((key: string, options: HeartbeatOptions) => heartbeat(io, key, options));
 }
@@ -35,7 +34,7 @@ interface HeartbeatOptions extends KeyOptions {
   readonly lease?: number;
   readonly checkpoint?: string;
   readonly checkpointFile?: string;
-  readonly checkpointSequence: bigint;
+  readonly checkpointSequence?: bigint;
 }
 
 async function heartbeat(io: Io, key: string, options: HeartbeatOptions): Promise<void> {
@@ -46,7 +45,7 @@ async function heartbeat(io: Io, key: string, options: HeartbeatOptions): Promis
       fencingToken: options.token,
       lease: options.lease === undefined ? undefined : toDuration(options.lease),
       checkpoint,
-      checkpointSequence: options.checkpointSequence,
+      checkpointSequence: options.checkpointSequence ?? 0n,
     });
     if (options.json) printJson(io, HeartbeatResponse.toJSON(response));
     else io.stdout.write(`extended  lease left ${formatDuration(response.leaseLeft)}\n`);

@@ -13,8 +13,8 @@ export function printPairs(
   const given = pairs.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
   const width = Math.max(...given.map(([name]) => name.length));
   for (const [name, value] of given) {
-    const text = value.includes('\n') ? `\n${value.replace(/^/gm, '  ')}` : value;
-    io.stdout.write(`${name.padEnd(width)}  ${text}`.trimEnd() + '\n');
+    if (value.includes('\n')) io.stdout.write(`${name}\n${value.trimEnd().replace(/^/gm, '  ')}\n`);
+    else io.stdout.write(`${name.padEnd(width)}  ${value}\n`);
   }
 }
 

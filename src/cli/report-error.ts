@@ -52,9 +52,9 @@ export function unreachableCause(error: CallError): string | undefined {
     error.message,
   );
   if (refused) return refused[1];
-  return /^(No connection|Name resolution failed|Failed to parse DNS|Deadline exceeded.*(LB pick|name resolution))/.test(
-    error.message,
-  )
+  // A deadline that ran out before there was anybody to send to; afterwards it names the remote address.
+  const connecting = error.message.startsWith('Deadline exceeded') && !error.message.includes('remote_addr');
+  return connecting || /^(No connection|Name resolution failed|Failed to parse DNS)/.test(error.message)
     ? error.message
     : undefined;
 }
