@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { ConfigError } from '../config.js';
 import { auditCommand } from './audit.js';
 import { beginCommand } from './begin.js';
 import { completeCommand } from './complete.js';
 import { completionCommand } from './completion.js';
+import { devCommand } from './dev.js';
 import { doctorCommand } from './doctor.js';
 import { exitCodes, usageExitCode } from './exit-codes.js';
 import { failCommand } from './fail.js';
@@ -13,10 +14,13 @@ import { infoCommand } from './info.js';
 import type { Io } from './io.js';
 import { listCommand } from './list.js';
 import { lookupCommand } from './lookup.js';
+import { migrateCommand } from './migrate.js';
 import { mintKeyCommand } from './mint-key.js';
 import { namespaceCommand } from './namespace.js';
 import { reportFailure } from './report-error.js';
 import { resolveCommand } from './resolve.js';
+import { programVersion } from './run-server.js';
+import { serveCommand } from './serve.js';
 import { statsCommand } from './stats.js';
 
 /** Runs the program with the arguments after its name and gives back its exit code; never throws. */
@@ -26,7 +30,7 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
     await createProgram(io, json).parseAsync(args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) {
-      reportFailure(io, error, json, 1);
+      reportFailure(io, error, json, error instanceof ConfigError ? usageExitCode : 1);
     } else if (error.exitCode !== 0) {
       // Help and version end with an error of exit code 0; commander has printed what it found wrong by itself.
       io.exitCode = usageExitCode;
@@ -41,7 +45,7 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
 export function createProgram(io: Io, json = false): Command {
   const program = new Command('onceward')
     .description('Makes operations between services take effect once.')
-    .version(packageVersion(), '-V, --version')
+    .version(programVersion(), '-V, --version')
     .addHelpText('after', `\n${exitCodeHelp()}\n\nExample:\n  onceward begin order-42`)
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
@@ -64,7 +68,7 @@ export function createProgram(io: Io, json = false): Command {
 const groups: Readonly<Record<string, readonly ((io: Io) => Command)[]>> = {
   Operations: [beginCommand, completeCommand, failCommand, heartbeatCommand, lookupCommand, mintKeyCommand],
   Administration: [namespaceCommand, listCommand, resolveCommand, forgetCommand, auditCommand],
-  Coordinator: [infoCommand, statsCommand, doctorCommand],
+  Coordinator: [devCommand, serveCommand, migrateCommand, infoCommand, statsCommand, doctorCommand],
   Shell: [completionCommand],
 };
 
@@ -79,9 +83,4 @@ function inheritSettings(command: Command): void {
 function exitCodeHelp(): string {
   const lines = Object.entries(exitCodes).map(([code, meaning]) => `  ${code.padStart(2)}  ${meaning}`);
   return ['Exit codes:', ...lines].join('\n');
-}
-
-function packageVersion(): string {
-  const file: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  return (file as { version: string }).version;
 }

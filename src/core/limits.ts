@@ -39,6 +39,8 @@ export const limits = {
   resultRetentionMinMs: secondMs,
   /** Longest retention that is not `forever`, ms: ten years. */
   retentionMaxMs: 3650 * dayMs,
+  /** Shortest abandoned retention, ms: within it a takeover is told as one, and a late owner may still finish. */
+  abandonedRetentionMinMs: minuteMs,
   /** Highest `max_attempts`. */
   maxAttempts: 1_000_000,
   /** Longest hint of a retryable failure, ms. */

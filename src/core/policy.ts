@@ -65,7 +65,12 @@ export function checkPolicy(policy: Policy, violations: Violations): void {
     violations,
   );
   checkRetention(at('tombstone_retention'), policy.tombstoneRetentionMs, 0, violations);
-  checkRetention(at('abandoned_retention'), policy.abandonedRetentionMs, 0, violations);
+  checkRetention(
+    at('abandoned_retention'),
+    policy.abandonedRetentionMs,
+    limits.abandonedRetentionMinMs,
+    violations,
+  );
   violations.range(at('max_result_bytes'), policy.maxResultBytes, 0, limits.resultBytes);
 }
 

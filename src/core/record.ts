@@ -36,6 +36,8 @@ export interface InProgressRecord extends AnyRecord {
   readonly state: 'IN_PROGRESS';
   readonly attemptId: string;
   readonly onLapse: OnLapse;
+  /** Granted because an earlier attempt's lease lapsed. */
+  readonly takeover: boolean;
   readonly leaseExpireTime: number;
   readonly checkpoint: Uint8Array | undefined;
 }

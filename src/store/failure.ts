@@ -52,3 +52,12 @@ export function storeUnavailable(message: string, cause?: unknown): OncewardErro
 function isMissingNamespace(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '23503';
 }
+
+/** Whether the database may just not be there yet: no connection, or it is starting, stopping or full. */
+export function isUnreachable(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return /^(57P0|53300|08)/.test(error.code ?? '');
+  const { code } = error as { readonly code?: unknown };
+  if (typeof code === 'string')
+    return /^(ECONN|ENOTFOUND|ETIMEDOUT|EHOST|ENET|EAI_AGAIN|EPIPE|ENOENT)/.test(code);
+  return error instanceof Error && /timeout|terminated/i.test(error.message);
+}

@@ -44,12 +44,7 @@ export async function migrate(url: string, partitionCount?: number): Promise<Mig
     const pending = before.known.filter(({ version }) => version > before.schemaVersion);
     if (pending.length > 0) await apply(client, pending, partitionCount ?? defaultPartitionCount);
     const after = await readStatus(client);
-    if (partitionCount !== undefined && after.partitionCount !== partitionCount) {
-      throw new SchemaError(
-        `the key store has ${after.partitionCount} partitions and ${partitionCount} are configured: the count is ` +
-          'chosen at the first migration and cannot change; configure the one it has, or none',
-      );
-    }
+    checkSchema(after, partitionCount);
     await client.query('COMMIT');
     return after;
   });
@@ -60,12 +55,18 @@ export function migrationStatus(url: string): Promise<MigrationStatus> {
   return withClient(url, readStatus);
 }
 
-/** For processes that may not change the schema: refuses one that is older or newer than the program. */
-export function checkSchema(status: MigrationStatus): void {
+/** Refuses a schema that is older or newer than the program, or has another partition count than configured. */
+export function checkSchema(status: MigrationStatus, partitionCount: number | undefined): void {
   refuseNewer(status);
   if (status.known.some(({ version }) => version > status.schemaVersion)) {
     throw new SchemaError(
       `the schema is at version ${status.schemaVersion}, older than this program; run \`onceward migrate up\``,
+    );
+  }
+  if (partitionCount !== undefined && status.partitionCount !== partitionCount) {
+    throw new SchemaError(
+      `the key store has ${status.partitionCount} partitions and ${partitionCount} are configured: the count is ` +
+        'chosen at the first migration and cannot change; configure the one it has, or none',
     );
   }
 }

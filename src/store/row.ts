@@ -11,6 +11,7 @@ interface RecordRow {
   readonly key: string;
   readonly state: State;
   readonly on_lapse: OnLapse;
+  readonly takeover: boolean;
   readonly attempt: number;
   readonly attempts_forgiven: number;
   readonly fencing_token: bigint;
@@ -79,6 +80,7 @@ function recordOf(row: RecordRow): KeyRecord {
         state: row.state,
         attemptId: row.attempt_id,
         onLapse: row.on_lapse,
+        takeover: row.takeover,
         leaseExpireTime: row.lease_expire_time,
         checkpoint,
       };

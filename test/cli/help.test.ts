@@ -24,7 +24,7 @@ describe('the help', () => {
       const { code, stdout, stderr } = await runInProcess([...path, '--help']);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       const last = stdout.trimEnd().split('\n').at(-1);
-      expect(last).toMatch(new RegExp(`^  (source <\\()?onceward ${path.join(' ')}`));
+      expect(last).toMatch(new RegExp(`^  (\\$ )?(\\S+=\\S+ |source <\\()?onceward ${path.join(' ')}`));
     },
   );
 

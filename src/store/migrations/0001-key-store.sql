@@ -38,7 +38,10 @@ CREATE TABLE onceward.record (
   key text COLLATE "C" NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
   state onceward.record_state NOT NULL,
   on_lapse onceward.on_lapse NOT NULL,
+  -- Somebody in another process waits for the end of this attempt.
   watched boolean NOT NULL DEFAULT false,
+  -- This attempt was granted because an earlier one's lease lapsed.
+  takeover boolean NOT NULL DEFAULT false,
   attempt integer NOT NULL CHECK (attempt >= 1),
   attempts_forgiven integer NOT NULL DEFAULT 0 CHECK (attempts_forgiven BETWEEN 0 AND attempt),
   fencing_token bigint NOT NULL CHECK (fencing_token > 0),

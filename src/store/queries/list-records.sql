@@ -2,7 +2,7 @@
 -- in: namespace text, state onceward.record_state, key_prefix text, min_age_ms float8, max_age_ms float8
 -- in: after_namespace text, after_scope text, after_key text, row_limit integer
 SELECT
-  r.namespace, r.scope, r.key, r.state, r.on_lapse, r.attempt, r.attempts_forgiven, r.fencing_token, r.create_time,
+  r.namespace, r.scope, r.key, r.state, r.on_lapse, r.takeover, r.attempt, r.attempts_forgiven, r.fencing_token, r.create_time,
   r.lease_expire_time, r.finish_time, r.result_expire_time, r.record_expire_time, r.operation,
   r.fingerprint_version, r.fingerprint_digest, r.attempt_id, r.checkpoint, r.result_digest,
   r.last_error_status, r.last_error_time, r.last_error_retry_after_ms,

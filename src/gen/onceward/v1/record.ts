@@ -150,7 +150,7 @@ export interface Status {
 
 /** One gRPC metadata entry. A name may occur more than once; the order of its values is kept. */
 export interface MetadataEntry {
-  /** Lower-case name, `[0-9a-z_.-]+`, 1 to 128 characters; names that end in `-bin` carry bytes. */
+  /** Lower-case name, `[0-9a-z_.-]+`, 1 to 128 characters, not beginning with `grpc-`; names that end in `-bin` carry bytes. */
   name: string;
   /** The value: visible ASCII and spaces, or any bytes when the name ends in `-bin`. At most 8 KiB. */
   value: Buffer;
@@ -187,7 +187,7 @@ export interface Retention {
   /** One of the two; a Retention with neither is refused. */
   kind:
     | //
-    /** A length of time. For results 1 s to 3650 days; for tombstones and abandoned records from 0 s. */
+    /** A length of time, at most 3650 days; at least 1 s for results, 0 for tombstones, 1 min for abandoned records. */
     { $case: "duration"; value: Duration }
     | //
     /** True: for ever. False is refused. */

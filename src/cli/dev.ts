@@ -1,0 +1,55 @@
+import { Command } from 'commander';
+import { loadConfig, type ConfigFlags } from '../config.js';
+import { createLog } from '../telemetry/log.js';
+import { runServer, type RunningServer } from './run-server.js';
+import { withServerOptions } from './serve.js';
+import { untilStopped } from './until-stopped.js';
+
+export function devCommand(): Command {
+  return withServerOptions(new Command('dev'))
+    .description('Serve calls for development: an embedded Postgres, a `default` namespace, reflection.')
+    .addHelpText('after', '\nExample:\n  $ onceward dev\n')
+    .action(async (options: ConfigFlags & { readonly config?: string }) => {
+      const { config: file, ...flags } = options;
+      const config = loadConfig(file, { reflection: true, logLevel: 'warn', ...flags });
+      await untilStopped(createLog(config.logLevel), async (signal) => {
+        const server = await runServer(config, createLog(config.logLevel), signal);
+        await declareDefault(server);
+        process.stdout.write(welcome(server, config.host));
+        return server;
+      });
+    });
+}
+
+/** Declared once: a policy that someone changed since stays. */
+async function declareDefault({ coordinator }: RunningServer): Promise<void> {
+  const namespaces = await coordinator.listNamespaces();
+  if (namespaces.some(({ name }) => name === 'default')) return;
+  const { signal } = new AbortController();
+  await coordinator.putNamespace(
+    { name: 'default', policy: {} },
+    { signal, deadlineTime: Infinity, principal: 'onceward dev' },
+  );
+}
+
+function welcome(server: RunningServer, host: string): string {
+  const { rpcPort, httpPort, dataFolder, postgresVersion, partitionCount } = server;
+  const address = rpcPort === 7400 ? '' : ` --address ${host}:${rpcPort}`;
+  const run = 'npm run --silent onceward --';
+  const store = dataFolder === undefined ? 'ONCEWARD_DATABASE_URL' : dataFolder;
+  return `
+Onceward is ready.
+
+  gRPC   ${host}:${rpcPort}   (plaintext, reflection on)
+  HTTP   http://${host}:${httpPort}/healthz  /readyz
+  store  Postgres ${postgresVersion}, ${partitionCount} partitions, data in ${store}
+
+Try it in another terminal: execute, complete, replay.
+
+  ${run} begin order-1${address}
+  ${run} complete order-1 --token <the fencing token it printed> --payload 'charged 10 EUR'${address}
+  ${run} begin order-1${address}
+
+Ctrl-C drains and stops; the data stays.
+`;
+}

@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config.js';
+import { startHttpServer, type HttpServer } from '../console/http-server.js';
+import { createCoordinator, type Coordinator } from '../coordinator/coordinator.js';
+import { startRpcServer, type RpcServer } from '../rpc/server.js';
+import { isUnreachable } from '../store/failure.js';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../store/embedded/embedded-postgres.js';
+import { openStore, type OpenStore } from '../store/open-store.js';
+import type { Log } from '../telemetry/log.js';
+
+export interface RunningServer {
+  readonly coordinator: Coordinator;
+  readonly rpcPort: number;
+  readonly httpPort: number;
+  readonly databaseUrl: string;
+  /** Of the embedded Postgres; undefined for an external one. */
+  readonly dataFolder: string | undefined;
+  readonly postgresVersion: string;
+  readonly partitionCount: number;
+  /** Drains within the configured bound, then closes everything. */
+  stop(): Promise<void>;
+}
+
+const retryMs = { first: 200, most: 5000 };
+
+/**
+ * Starts a coordinator: HTTP first, so that probes get an answer while the database is waited for; gRPC last, when calls
+ * can be served. `signal` ends the waiting.
+ */
+export async function runServer(config: Config, log: Log, signal?: AbortSignal): Promise<RunningServer> {
+  let notReady: string | undefined = 'starting';
+  const undo: (() => Promise<void>)[] = [];
+  const stopAll = async () => {
+    for (const step of undo.reverse().splice(0)) await step();
+  };
+  try {
+    const http = await listenHttp(config, () => notReady);
+    undo.push(() => http.close());
+    const { databaseUrl, embedded } = await findDatabase(config);
+    if (embedded !== undefined) undo.push(() => embedded.stop());
+    const opened = await openWhenReachable(config, databaseUrl, log, signal);
+    undo.push(() => opened.close());
+    let rpc: RpcServer | undefined;
+    const setReachable = (reachable: boolean) => {
+      notReady = reachable ? undefined : 'the database does not answer';
+      rpc?.setServing(reachable);
+    };
+    const coordinator = createCoordinator({
+      store: opened.store,
+      replayCache: { maxBytes: config.replayCacheBytes, maxEntries: config.replayCacheEntries },
+      onReachable: setReachable,
+    });
+    await coordinator.start();
+    undo.push(() => Promise.resolve(coordinator.stop()));
+    const started = await listenRpc(config, coordinator, opened, log);
+    rpc = started;
+    setReachable(true);
+    undo.push(() => {
+      notReady = 'draining';
+      started.setServing(false);
+      coordinator.drain();
+      return started.drain(config.drainTimeoutMs);
+    });
+    return {
+      coordinator,
+      rpcPort: started.port,
+      httpPort: http.port,
+      databaseUrl,
+      dataFolder: embedded?.dataFolder,
+      postgresVersion: opened.facts.postgresVersion,
+      partitionCount: opened.schema.partitionCount ?? 0,
+      stop: stopAll,
+    };
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+}
+
+/** Version of the program, from its package. */
+export function programVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+async function findDatabase(
+  config: Config,
+): Promise<{ readonly databaseUrl: string; readonly embedded: EmbeddedPostgres | undefined }> {
+  if (config.databaseUrl !== undefined) return { databaseUrl: config.databaseUrl, embedded: undefined };
+  const embedded = await startEmbeddedPostgres(
+    config.dataDir === undefined ? {} : { dataFolder: config.dataDir },
+  );
+  return { databaseUrl: embedded.url, embedded };
+}
+
+async function openWhenReachable(
+  config: Config,
+  url: string,
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<OpenStore> {
+  const onWarning = (message: string, error: unknown) => {
+    log.warn({ err: error }, message);
+  };
+  for (let delayMs = retryMs.first; ; delayMs = Math.min(delayMs * 2, retryMs.most)) {
+    try {
+      return await openStore({ ...config, url, partitionCount: config.partitionCount, onWarning });
+    } catch (error) {
+      if (!isUnreachable(error)) throw error;
+      log.warn(`the database is not reachable (${(error as Error).message}); trying again in ${delayMs} ms`);
+      await sleep(delayMs, undefined, signal && { signal });
+    }
+  }
+}
+
+function listenHttp(config: Config, notReady: () => string | undefined): Promise<HttpServer> {
+  const { host, httpPort } = config;
+  return startHttpServer({ host, port: httpPort, notReady }).catch((error: unknown) => {
+    throw listenError(host, httpPort, '--http-port', error);
+  });
+}
+
+function listenRpc(
+  config: Config,
+  coordinator: Coordinator,
+  opened: OpenStore,
+  log: Log,
+): Promise<RpcServer> {
+  const { host, port, reflection } = config;
+  const { facts, schema } = opened;
+  const serverInfo = {
+    version: programVersion(),
+    instanceId: randomUUID(),
+    startTime: new Date(),
+    postgresVersion: facts.postgresVersion,
+    partitionCount: schema.partitionCount ?? 0,
+    schemaVersion: schema.schemaVersion,
+    warnings: [...facts.warnings],
+  };
+  return startRpcServer({ coordinator, host, port, reflection, serverInfo, log }).catch((error: unknown) => {
+    throw listenError(host, port, '--port', error);
+  });
+}
+
+/** A port or address that can't be used, said as what to do about it. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+}
+
+function listenError(host: string, port: number, flag: string, cause: unknown): ListenError {
+  const { message } = cause as Error;
+  const taken = message.includes('EADDRINUSE');
+  const why = taken ? 'is taken, perhaps by another coordinator' : `can't be listened on (${message})`;
+  return new ListenError(`${host}:${port} ${why}; choose another with ${flag}`, { cause });
+}

@@ -1,0 +1,59 @@
+import { Command } from 'commander';
+import { isLoopback, loadConfig, type ConfigFlags } from '../config.js';
+import { createLog } from '../telemetry/log.js';
+import { runServer } from './run-server.js';
+import { untilStopped } from './until-stopped.js';
+
+export function serveCommand(): Command {
+  return withServerOptions(new Command('serve'))
+    .description('Serve calls, on the Postgres of ONCEWARD_DATABASE_URL or an embedded one.')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ ONCEWARD_DATABASE_URL=postgres://onceward@db/onceward onceward serve --port 7400\n',
+    )
+    .action(async (options: ConfigFlags & { readonly config?: string }) => {
+      const { config: file, ...flags } = options;
+      const config = loadConfig(file, flags);
+      const log = createLog(config.logLevel);
+      if (!isLoopback(config.host)) {
+        log.warn('INSECURE: plaintext without authentication on an address that other machines can reach');
+      }
+      await untilStopped(log, async (signal) => {
+        const server = await runServer(config, log, signal);
+        const { rpcPort, httpPort, postgresVersion, partitionCount, dataFolder } = server;
+        log.info(
+          { host: config.host, rpcPort, httpPort, postgresVersion, partitionCount, dataFolder },
+          'serving',
+        );
+        return server;
+      });
+    });
+}
+
+/** The settings of a coordinator as flags; the same names as in the file and the environment. */
+export function withServerOptions(command: Command): Command {
+  return command
+    .option('--config <file>', 'settings in YAML; environment and flags win over it')
+    .option('--host <address>', 'address to listen on (default 127.0.0.1)')
+    .option('--port <port>', 'gRPC port; 0 takes a free one (default 7400)')
+    .option('--http-port <port>', 'port of /healthz and /readyz; 0 takes a free one (default 7401)')
+    .option('--insecure', 'serve in plaintext on an address that other machines can reach')
+    .option('--database-url <url>', 'Postgres 14 to 18 (default: an embedded one)')
+    .option('--data-dir <folder>', 'folder of the embedded Postgres')
+    .option(
+      '--partition-count <n>',
+      'hash partitions, a power of two, fixed by the first migration (default 16)',
+    )
+    .option('--no-migrate', 'leave the schema as it is; it must fit')
+    .option(
+      '--relaxed-durability',
+      'accept a Postgres that may lose the last acknowledged results in a crash',
+    )
+    .option('--drain-timeout-ms <ms>', 'bound of the drain when stopped (default 10000)')
+    .option(
+      '--replay-cache-bytes <bytes>',
+      'memory for results that are replayed; 0: none (default 67108864)',
+    )
+    .option('--reflection', 'answer gRPC reflection')
+    .option('--log-level <level>', 'debug, info, warn, error or silent (default info)');
+}

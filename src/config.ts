@@ -1,0 +1,123 @@
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { logLevels } from './telemetry/log.js';
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const milliseconds = z.coerce.number().int().min(0);
+const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
+
+/** Every setting, by its name in the file; in the environment `partitionCount` is `ONCEWARD_PARTITION_COUNT`. */
+const schema = z.strictObject({
+  /** Address to listen on; other than loopback only with `insecure`, until there is TLS. */
+  host: z.string().min(1).default('127.0.0.1'),
+  /** gRPC; 0 takes a free one. */
+  port: port.default(7400),
+  /** Health over HTTP; 0 takes a free one. */
+  httpPort: port.default(7401),
+  /** Serve in plaintext on an address others can reach. */
+  insecure: flag.default(false),
+  /** Postgres 14 to 18; absent: an embedded one. */
+  databaseUrl: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'must begin with postgres:// or postgresql://')
+    .optional(),
+  /** Folder of the embedded Postgres; absent: one for this user. */
+  dataDir: z.string().min(1).optional(),
+  /** Hash partitions, at the first migration only: a power of two. */
+  partitionCount: z.coerce.number().int().optional(),
+  /** Bring the schema up to the program at start; else it must be there. */
+  migrate: flag.default(true),
+  /** Accept synchronous_commit off or local. */
+  relaxedDurability: flag.default(false),
+  /** Bound of one statement, ms. */
+  statementTimeoutMs: milliseconds.min(100).default(3000),
+  /** Bound of opening a database connection, ms. */
+  connectTimeoutMs: milliseconds.min(100).default(1500),
+  /** Bound of the drain at a stop, ms. */
+  drainTimeoutMs: milliseconds.default(10_000),
+  /** Memory for results that are replayed, bytes; 0: none. */
+  replayCacheBytes: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(64 * 1024 * 1024),
+  replayCacheEntries: z.coerce.number().int().min(0).default(100_000),
+  /** Answer gRPC reflection. */
+  reflection: flag.default(false),
+  logLevel: z.enum(logLevels).default('info'),
+});
+
+export type Config = Readonly<z.output<typeof schema>>;
+/** Settings as flags give them; undefined ones are not set. */
+export type ConfigFlags = { readonly [K in keyof Config]?: Config[K] | string | undefined };
+
+/** A bad setting; the message names it, where it came from, and the bound. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** File < environment < flags, validated as one. The only reader of the environment. */
+export function loadConfig(file: string | undefined, flags: ConfigFlags = {}): Config {
+  const given = new Map<string, { readonly value: unknown; readonly source: string }>();
+  const take = (values: Readonly<Record<string, unknown>>, source: (name: string) => string) => {
+    for (const [name, value] of Object.entries(values)) {
+      if (value !== undefined) given.set(name, { value, source: source(name) });
+    }
+  };
+  const path = file ?? process.env['ONCEWARD_CONFIG'];
+  if (path !== undefined) take(readFile(path), (name) => `${name} in ${path}`);
+  take(readEnvironment(), environmentName);
+  take(flags, flagName);
+  const parsed = schema.safeParse(Object.fromEntries([...given].map(([name, { value }]) => [name, value])));
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => {
+      const name = String(issue.path[0] ?? '');
+      const where = given.get(name)?.source;
+      return where === undefined ? issue.message : `${where}: ${issue.message}`;
+    });
+    throw new ConfigError(problems.join('; '));
+  }
+  return Object.freeze(checkExposure(parsed.data));
+}
+
+/** Whether only this machine can reach the address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+function checkExposure(config: Config): Config {
+  if (isLoopback(config.host) || config.insecure) return config;
+  throw new ConfigError(
+    `host ${config.host} can be reached from other machines, and calls are in plaintext without authentication: ` +
+      'listen on 127.0.0.1, or say --insecure if the network is yours alone',
+  );
+}
+
+function readFile(path: string): Readonly<Record<string, unknown>> {
+  let content: unknown;
+  try {
+    content = parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new ConfigError(`the config file ${path} can't be read: ${(error as Error).message}`);
+  }
+  if (content === null || content === undefined) return {};
+  if (typeof content !== 'object' || Array.isArray(content)) {
+    throw new ConfigError(`the config file ${path} must hold settings by name`);
+  }
+  return content as Record<string, unknown>;
+}
+
+function readEnvironment(): Readonly<Record<string, string | undefined>> {
+  return Object.fromEntries(
+    Object.keys(schema.shape).map((name) => [name, process.env[environmentName(name)]]),
+  );
+}
+
+function environmentName(name: string): string {
+  return `ONCEWARD_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+function flagName(name: string): string {
+  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}

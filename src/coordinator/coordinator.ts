@@ -1,0 +1,92 @@
+import type { KeyStore, Partition } from '../core/key-store.js';
+import type { Namespace } from '../core/policy.js';
+import { counterNames, Counters } from '../telemetry/counters.js';
+import { begin, type BeginOutcome, type BeginRequest } from './begin.js';
+import { complete, type CompleteAnswer, type CompleteRequest } from './complete.js';
+import { fail, type FailAnswer, type FailRequest } from './fail.js';
+import { Flights } from './flights.js';
+import { forget, type ForgetRequest } from './forget.js';
+import { getNamespace } from './get-namespace.js';
+import { heartbeat, type HeartbeatRequest } from './heartbeat.js';
+import { listAudit, type AuditPage, type ListAuditRequest } from './list-audit.js';
+import { listRecords, type ListRecordsRequest, type RecordPage } from './list-records.js';
+import { lookup, type LookupAnswer, type LookupRequest } from './lookup.js';
+import { mintKey, type MintKeyRequest } from './mint-key.js';
+import { Namespaces } from './namespaces.js';
+import type { CallContext, Parts } from './parts.js';
+import { putNamespace, type PutNamespaceRequest } from './put-namespace.js';
+import { ReplayCache, type ReplayCacheOptions } from './replay-cache.js';
+import { resolve, type ResolveAnswer, type ResolveRequest } from './resolve.js';
+import { Sync } from './sync.js';
+import { Waiters } from './waiters.js';
+
+export interface CoordinatorOptions {
+  readonly store: KeyStore;
+  readonly replayCache: ReplayCacheOptions;
+  /** Called when the store becomes reachable (true) or has not answered for most of a second (false). */
+  readonly onReachable: (reachable: boolean) => void;
+}
+
+export interface Stats {
+  readonly partitions: readonly Partition[];
+  readonly counters: Readonly<Record<string, bigint>>;
+}
+
+/** The verbs, over one store. */
+export interface Coordinator {
+  begin(request: BeginRequest, call: CallContext): Promise<BeginOutcome>;
+  complete(request: CompleteRequest): Promise<CompleteAnswer>;
+  fail(request: FailRequest): Promise<FailAnswer>;
+  heartbeat(request: HeartbeatRequest): Promise<{ readonly leaseLeftMs: number }>;
+  lookup(request: LookupRequest): Promise<LookupAnswer>;
+  mintKey(request: MintKeyRequest): Promise<string>;
+  putNamespace(request: PutNamespaceRequest, call: CallContext): Promise<Namespace>;
+  getNamespace(name: string): Promise<Namespace>;
+  listNamespaces(): Promise<readonly Namespace[]>;
+  listRecords(request: ListRecordsRequest): Promise<RecordPage>;
+  listAudit(request: ListAuditRequest): Promise<AuditPage>;
+  resolve(request: ResolveRequest, call: CallContext): Promise<ResolveAnswer>;
+  forget(request: ForgetRequest, call: CallContext): Promise<{ readonly already: boolean }>;
+  getStats(): Promise<Stats>;
+  /** Reads what it keeps in memory; the store must be reachable. */
+  start(): Promise<void>;
+  /** Answers all waiters with what they know; calls under way go on. */
+  drain(): void;
+  stop(): void;
+}
+
+export function createCoordinator({ store, replayCache, onReachable }: CoordinatorOptions): Coordinator {
+  const namespaces = new Namespaces(store);
+  const cache = new ReplayCache(replayCache);
+  const sync = new Sync(store, cache, namespaces, onReachable);
+  const counters = new Counters();
+  const waiters = new Waiters(store);
+  const parts: Parts = { store, namespaces, cache, sync, waiters, flights: new Flights(), counters };
+  return {
+    begin: (request, call) => begin(parts, request, call),
+    complete: (request) => complete(parts, request),
+    fail: (request) => fail(parts, request),
+    heartbeat: (request) => heartbeat(parts, request),
+    lookup: (request) => lookup(parts, request),
+    mintKey: (request) => mintKey(parts, request),
+    putNamespace: (request, call) => putNamespace(parts, request, call),
+    getNamespace: (name) => getNamespace(parts, name),
+    listNamespaces: () => store.listNamespaces(),
+    listRecords: (request) => listRecords(parts, request),
+    listAudit: (request) => listAudit(parts, request),
+    resolve: (request, call) => resolve(parts, request, call),
+    forget: (request, call) => forget(parts, request, call),
+    getStats: async () => ({
+      partitions: await store.readPartitions(),
+      counters: Object.fromEntries(counterNames.map((name) => [name, counters.read(name)])),
+    }),
+    start: () => sync.start(),
+    drain: () => {
+      waiters.close();
+    },
+    stop: () => {
+      waiters.close();
+      sync.stop();
+    },
+  };
+}

@@ -1,0 +1,42 @@
+import { limits } from '../core/limits.js';
+import { leaseFor } from '../core/policy.js';
+import { Violations } from '../core/violations.js';
+import { checkHolder, untilDecided, type HolderRequest } from './finish.js';
+import type { Parts } from './parts.js';
+
+export interface HeartbeatRequest extends HolderRequest {
+  readonly leaseMs: number | undefined;
+  readonly checkpoint: Uint8Array | undefined;
+  readonly checkpointSequence: bigint;
+}
+
+/** Extends the lease; answers how long it lasts at least, counted from the sending of the request. */
+export async function heartbeat(
+  parts: Parts,
+  request: HeartbeatRequest,
+): Promise<{ readonly leaseLeftMs: number }> {
+  const violations = new Violations();
+  const ref = checkHolder(request, violations);
+  violations.bytes('checkpoint', request.checkpoint?.length ?? 0, 0, limits.checkpointBytes);
+  if (request.checkpointSequence < 0n) violations.add('checkpoint_sequence', 'must be 0 or above');
+  violations.throwIfAny();
+  const { policy } = await parts.namespaces.get(ref.namespace);
+  const leaseMs = leaseFor(request.leaseMs, policy, violations);
+  violations.throwIfAny();
+  const { fencingToken, checkpoint, checkpointSequence } = request;
+  const done = await untilDecided(
+    parts,
+    { fencingToken, state: 'IN_PROGRESS', resultDigest: undefined },
+    () =>
+      parts.store.heartbeat({
+        ref,
+        fencingToken,
+        leaseMs,
+        checkpoint,
+        checkpointSequence,
+        abandonedRetentionMs: policy.abandonedRetentionMs,
+      }),
+  );
+  parts.counters.add('heartbeat.extended');
+  return { leaseLeftMs: done.kind === 'done' ? done.leaseLeftMs : 0 };
+}

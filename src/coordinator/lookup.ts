@@ -1,0 +1,29 @@
+import { OncewardError } from '../core/errors.js';
+import { checkKeyRef, type KeyRef } from '../core/key.js';
+import type { Seen } from '../core/record.js';
+import { Violations } from '../core/violations.js';
+import type { Parts } from './parts.js';
+
+export interface LookupRequest {
+  readonly ref: KeyRef | undefined;
+  readonly withResult: boolean;
+  readonly withLineage: boolean;
+}
+
+export interface LookupAnswer extends Seen {
+  /** Oldest first; empty unless asked for. */
+  readonly children: readonly Seen[];
+}
+
+/** The record without side effect; an expired one is not found, swept or not. */
+export async function lookup(parts: Parts, request: LookupRequest): Promise<LookupAnswer> {
+  const violations = new Violations();
+  const ref = checkKeyRef(request.ref, 'ref', violations);
+  violations.throwIfAny();
+  await parts.namespaces.get(ref.namespace);
+  const seen = await parts.store.read(ref, request.withResult);
+  if (seen === undefined || seen.record.recordExpireTime <= seen.nowTime) {
+    throw new OncewardError('RECORD_NOT_FOUND', 'no such record');
+  }
+  return { ...seen, children: request.withLineage ? await parts.store.readChildren(ref) : [] };
+}

@@ -1,0 +1,46 @@
+import { OncewardError } from '../core/errors.js';
+import type { KeyStore } from '../core/key-store.js';
+import type { Namespace } from '../core/policy.js';
+
+/** Names asked for that do not exist, remembered so that a caller with a typo does not reach the store each time. */
+const maxUnknown = 1000;
+
+/** The declared namespaces, kept in memory and renewed by Sync within a second of a change. */
+export class Namespaces {
+  readonly #store: KeyStore;
+  #known = new Map<string, Namespace>();
+  #unknown = new Set<string>();
+
+  constructor(store: KeyStore) {
+    this.#store = store;
+  }
+
+  async load(): Promise<void> {
+    const all = await this.#store.listNamespaces();
+    this.#known = new Map(all.map((namespace) => [namespace.name, namespace]));
+  }
+
+  async get(name: string): Promise<Namespace> {
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
+    const read = this.#unknown.has(name) ? undefined : await this.#store.readNamespace(name);
+    if (read !== undefined) {
+      this.keep(read);
+      return read;
+    }
+    if (this.#unknown.size >= maxUnknown) this.#unknown.clear();
+    this.#unknown.add(name);
+    throw new OncewardError('NAMESPACE_NOT_FOUND', 'the namespace was not declared; see Admin.PutNamespace');
+  }
+
+  keep(namespace: Namespace): void {
+    this.#unknown.delete(namespace.name);
+    this.#known.set(namespace.name, namespace);
+  }
+
+  /** Forgets what it knows of a name; the next `get` reads it. */
+  drop(name: string): void {
+    this.#known.delete(name);
+    this.#unknown.delete(name);
+  }
+}

@@ -1,0 +1,28 @@
+import type { KeyStore } from '../core/key-store.js';
+import type { Counters } from '../telemetry/counters.js';
+import type { Flights } from './flights.js';
+import type { Namespaces } from './namespaces.js';
+import type { ReplayCache } from './replay-cache.js';
+import type { Sync } from './sync.js';
+import type { Waiters } from './waiters.js';
+
+/** What the verbs share. */
+export interface Parts {
+  readonly store: KeyStore;
+  readonly namespaces: Namespaces;
+  readonly cache: ReplayCache;
+  readonly sync: Sync;
+  readonly waiters: Waiters;
+  readonly flights: Flights;
+  readonly counters: Counters;
+}
+
+/** One call on its way through. */
+export interface CallContext {
+  /** Aborted when the caller left. */
+  readonly signal: AbortSignal;
+  /** When the call must be answered, on `performance.now()`. */
+  readonly deadlineTime: number;
+  /** Who calls; `anonymous` while there is no authentication. */
+  readonly principal: string;
+}

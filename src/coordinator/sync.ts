@@ -1,0 +1,110 @@
+import { identityOf } from '../core/key.js';
+import type { KeyStore, SyncAnswer } from '../core/key-store.js';
+import type { Namespaces } from './namespaces.js';
+import type { ReplayCache } from './replay-cache.js';
+
+const intervalMs = 200;
+/** Older than this, what is in memory is no longer trusted; with the time of a poll it stays below a second. */
+const freshMs = 700;
+/** Revisions are far below it: asks where the store is now without any of its past. */
+const noPast = 2n ** 63n - 1n;
+
+/**
+ * Keeps memory and store in step by polling the store's revision; notifications only make it faster. Also tells the
+ * database's clock. Time here is `performance.now()`, which goes on while the process is stopped: a process that wakes
+ * from a SIGSTOP finds its knowledge stale.
+ */
+export class Sync {
+  readonly #store: KeyStore;
+  readonly #cache: ReplayCache;
+  readonly #namespaces: Namespaces;
+  readonly #onChange: (fresh: boolean) => void;
+  #revision = noPast;
+  /** When the last successful poll was sent, and the database time it brought. */
+  #sentTime = -Infinity;
+  #databaseTime = 0;
+  #wasFresh = false;
+  #timer: NodeJS.Timeout | undefined;
+  #polling: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(
+    store: KeyStore,
+    cache: ReplayCache,
+    namespaces: Namespaces,
+    onChange: (fresh: boolean) => void,
+  ) {
+    this.#store = store;
+    this.#cache = cache;
+    this.#namespaces = namespaces;
+    this.#onChange = onChange;
+    store.onRevision(() => void this.poll());
+  }
+
+  async start(): Promise<void> {
+    await this.#namespaces.load();
+    await this.poll();
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** Whether operators' changes up to a moment ago are known here. */
+  isFresh(): boolean {
+    return performance.now() - this.#sentTime < freshMs;
+  }
+
+  /** Never behind the database's clock by more than drift: an expiry judged by it is at worst a round trip early. */
+  databaseTime(): number {
+    return this.#databaseTime + (performance.now() - this.#sentTime);
+  }
+
+  /** One poll; a failure leaves the last success to grow stale. */
+  poll(): Promise<void> {
+    this.#polling ??= this.#pollOnce().finally(() => {
+      this.#polling = undefined;
+      this.#report();
+    });
+    return this.#polling;
+  }
+
+  async #pollOnce(): Promise<void> {
+    const sentTime = performance.now();
+    try {
+      const answer = await this.#store.sync(this.#revision);
+      this.#apply(answer);
+      this.#sentTime = sentTime;
+    } catch {
+      // The store's callers report its failures; here it is enough that freshness runs out.
+    }
+  }
+
+  #apply({ revision, nowTime, actions }: SyncAnswer): void {
+    for (const { action, ref } of actions) {
+      if (action === 'put-namespace') this.#namespaces.drop(ref.namespace);
+      else this.#cache.remove(identityOf(ref));
+    }
+    this.#revision = revision;
+    this.#databaseTime = nowTime;
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      this.#report();
+      void this.poll().finally(() => {
+        this.#schedule();
+      });
+    }, intervalMs);
+  }
+
+  #report(): void {
+    const fresh = this.isFresh();
+    if (fresh === this.#wasFresh) return;
+    this.#wasFresh = fresh;
+    this.#onChange(fresh);
+  }
+}

@@ -1,0 +1,35 @@
+import type { CallContext } from '../coordinator/parts.js';
+import { OncewardError } from '../core/errors.js';
+import { limits } from '../core/limits.js';
+import { Violations } from '../core/violations.js';
+import type { Answer, BatchRequest, BatchResponse } from '../gen/onceward/v1/coordinator.js';
+import type { Log } from '../telemetry/log.js';
+import { answerCall, answersBytes, bytesOfAnswer, type Calls } from './calls.js';
+import { rpcStatusOf } from './status.js';
+
+/** All calls at once; each has its own answer. */
+export async function answerBatch(
+  calls: Calls,
+  request: BatchRequest,
+  context: CallContext,
+  log: Log,
+): Promise<BatchResponse> {
+  const violations = new Violations();
+  violations.range('calls', request.calls.length, 1, limits.callsPerFrame, ' calls');
+  violations.throwIfAny();
+  const answers = await Promise.all(request.calls.map((call) => answerCall(calls, call, context, log)));
+  let bytes = 0;
+  return { answers: answers.map((answer) => fit(answer)) };
+
+  /** An answer that does not fit is asked for again alone: every call may be sent again. */
+  function fit(answer: Answer): Answer {
+    const answerBytes = bytesOfAnswer(answer);
+    if (bytes + answerBytes <= answersBytes) {
+      bytes += answerBytes;
+      return answer;
+    }
+    const text = 'the answers of this batch do not fit into one message; send this call again alone';
+    const status = rpcStatusOf(new OncewardError('OVERLOADED', text, { retryAfterMs: 0 }));
+    return { id: answer.id, response: { $case: 'status', value: status } };
+  }
+}

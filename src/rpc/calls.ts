@@ -1,0 +1,100 @@
+import type { Coordinator } from '../coordinator/coordinator.js';
+import type { CallContext } from '../coordinator/parts.js';
+import { OncewardError } from '../core/errors.js';
+import { Answer, type Call } from '../gen/onceward/v1/coordinator.js';
+import type { Log } from '../telemetry/log.js';
+import {
+  beginRequestOf,
+  beginResponseOf,
+  completeRequestOf,
+  failRequestOf,
+  heartbeatRequestOf,
+} from './convert.js';
+import { recordOf, wireStateOf } from './convert-record.js';
+import { dateOf, durationOf } from './duration.js';
+import { rpcStatusOf } from './status.js';
+import { logged } from './unary.js';
+import type * as wire from '../gen/onceward/v1/coordinator.js';
+import type { Record } from '../gen/onceward/v1/record.js';
+
+/** The calls that come alone, in a Batch or on a Session: convert, verb, convert. */
+export function callsOf(coordinator: Coordinator) {
+  return {
+    async begin(request: wire.BeginRequest, call: CallContext): Promise<wire.BeginResponse> {
+      return beginResponseOf(await coordinator.begin(beginRequestOf(request), call));
+    },
+    async complete(request: wire.CompleteRequest): Promise<wire.CompleteResponse> {
+      const { already, expireTime } = await coordinator.complete(completeRequestOf(request));
+      return { already, expireTime: dateOf(expireTime) };
+    },
+    async fail(request: wire.FailRequest): Promise<wire.FailResponse> {
+      const { already, state } = await coordinator.fail(failRequestOf(request));
+      return { already, state: wireStateOf(state) };
+    },
+    async heartbeat(request: wire.HeartbeatRequest): Promise<wire.HeartbeatResponse> {
+      const { leaseLeftMs } = await coordinator.heartbeat(heartbeatRequestOf(request));
+      return { leaseLeft: durationOf(leaseLeftMs) };
+    },
+    async lookup({ ref, withResult, withLineage }: wire.LookupRequest): Promise<Record> {
+      const answer = await coordinator.lookup({ ref, withResult, withLineage });
+      return recordOf(answer, answer.children);
+    },
+  };
+}
+
+export type Calls = ReturnType<typeof callsOf>;
+
+/** Answers one of many calls; its failure is an answer too. */
+export async function answerCall(
+  calls: Calls,
+  { id, request }: Call,
+  context: CallContext,
+  log: Log,
+): Promise<Answer> {
+  try {
+    return { id, response: await dispatch(calls, request, context) };
+  } catch (error) {
+    return { id, response: { $case: 'status', value: rpcStatusOf(logged(error, log)) } };
+  }
+}
+
+async function dispatch(
+  calls: Calls,
+  request: Call['request'],
+  context: CallContext,
+): Promise<Answer['response']> {
+  switch (request?.$case) {
+    case 'begin':
+      return { $case: 'begin', value: await calls.begin(request.value, context) };
+    case 'complete':
+      return { $case: 'complete', value: await calls.complete(request.value) };
+    case 'fail':
+      return { $case: 'fail', value: await calls.fail(request.value) };
+    case 'heartbeat':
+      return { $case: 'heartbeat', value: await calls.heartbeat(request.value) };
+    case 'lookup':
+      return { $case: 'lookup', value: await calls.lookup(request.value) };
+    case undefined:
+      throw new OncewardError('REQUEST_INVALID', 'request is required', {
+        violations: [
+          { field: 'request', description: 'is required: begin, complete, fail, heartbeat or lookup' },
+        ],
+      });
+  }
+}
+
+/** Bytes of answers that go into one message: below the 4 MiB that gRPC clients accept by default. */
+export const answersBytes = 3.75 * 1024 * 1024;
+/** Answers without caller's bytes are smaller than this. */
+const smallAnswerBytes = 512;
+
+/** Bytes of an answer in its message, measured where it may be large. */
+export function bytesOfAnswer(answer: Answer): number {
+  const { response } = answer;
+  const small =
+    response?.$case === 'complete' ||
+    response?.$case === 'fail' ||
+    response?.$case === 'heartbeat' ||
+    (response?.$case === 'begin' && response.value.outcome?.$case === 'inProgress');
+  return small ? smallAnswerBytes : Answer.encode(answer).finish().length + 8;
+}

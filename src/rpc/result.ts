@@ -1,0 +1,64 @@
+import { checkMetadata, checkStatus } from '../core/answer.js';
+import type { Result } from '../core/result.js';
+import type { Violations } from '../core/violations.js';
+import { Result as WireResult, type MetadataEntry, type Status } from '../gen/onceward/v1/record.js';
+import { limits } from '../core/limits.js';
+
+/** A result as the verbs carry it: everything but the payload is checked and encoded once, here. */
+export function resultOf(result: WireResult | undefined, path: string, violations: Violations): Result {
+  const { payload, payloadOmitted = false, ...envelope } = result ?? emptyResult();
+  const status = envelope.status && checkedStatus(envelope.status, `${path}.status`, violations);
+  violations.ascii(`${path}.content_type`, envelope.contentType, 0, limits.contentTypeLength);
+  const { initialMetadata, trailingMetadata } = envelope;
+  const lists = { initial_metadata: initialMetadata, trailing_metadata: trailingMetadata };
+  checkMetadata(lists, `${path}.`, violations);
+  return {
+    payload,
+    payloadOmitted,
+    code: status?.code ?? 0,
+    envelope: WireResult.encode({ ...envelope, payloadOmitted: false }).finish(),
+  };
+}
+
+/** A final failure as a result without payload. */
+export function failureResultOf(
+  status: Status,
+  trailingMetadata: readonly MetadataEntry[],
+  violations: Violations,
+): Result {
+  checkMetadata({ trailing_metadata: trailingMetadata }, '', violations);
+  return {
+    payload: undefined,
+    payloadOmitted: false,
+    code: status.code,
+    envelope: WireResult.encode({
+      ...emptyResult(),
+      status,
+      trailingMetadata: [...trailingMetadata],
+    }).finish(),
+  };
+}
+
+/** A stored result as it was given. */
+export function wireResultOf({ payload, payloadOmitted, envelope }: Result): WireResult {
+  const result = { ...WireResult.decode(envelope), payloadOmitted };
+  return payload === undefined
+    ? result
+    : { ...result, payload: Buffer.from(payload.buffer, payload.byteOffset, payload.length) };
+}
+
+export function checkedStatus(status: Status | undefined, path: string, violations: Violations): Status {
+  const checked = status ?? { code: 0, message: '', details: Buffer.alloc(0) };
+  checkStatus(checked, path, violations);
+  return checked;
+}
+
+function emptyResult(): WireResult {
+  return {
+    status: undefined,
+    contentType: '',
+    initialMetadata: [],
+    trailingMetadata: [],
+    payloadOmitted: false,
+  };
+}

@@ -1,0 +1,160 @@
+import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
+import type { CallContext } from '../coordinator/parts.js';
+import { OncewardError } from '../core/errors.js';
+import { limits } from '../core/limits.js';
+import type { Answer, SessionRequest, SessionResponse } from '../gen/onceward/v1/coordinator.js';
+import type { Log } from '../telemetry/log.js';
+import { answerCall, answersBytes, bytesOfAnswer, type Calls } from './calls.js';
+import { serviceErrorOf } from './status.js';
+import { anonymousPrincipal, Malformed, malformedError } from './unary.js';
+
+type Stream = ServerDuplexStream<SessionRequest | Malformed, SessionResponse>;
+
+export interface SessionsOptions {
+  readonly calls: Calls;
+  readonly log: Log;
+  /** A stream is ended in order after this long, before its connection is cut for its age. */
+  readonly maxAgeMs: number;
+}
+
+export interface Sessions {
+  readonly handler: handleBidiStreamingCall<SessionRequest | Malformed, SessionResponse>;
+  /** Ends all streams once their calls under way are answered. */
+  drain(): void;
+}
+
+/** Streams of frames: many calls in one message, and in one message whatever answers are ready. */
+export function createSessions(options: SessionsOptions): Sessions {
+  const open = new Set<Session>();
+  let draining = false;
+  return {
+    handler: (stream) => {
+      const session = new Session(stream, options, () => open.delete(session));
+      open.add(session);
+      if (draining) session.endInOrder();
+    },
+    drain: () => {
+      draining = true;
+      for (const session of open) session.endInOrder();
+    },
+  };
+}
+
+class Session {
+  readonly #stream: Stream;
+  readonly #options: SessionsOptions;
+  readonly #onClosed: () => void;
+  readonly #left = new AbortController();
+  readonly #ageTimer: NodeJS.Timeout;
+  #ready: Answer[] = [];
+  #underWay = 0;
+  #flushing = false;
+  #writable = true;
+  /** No more frames are taken. */
+  #ending = false;
+  #ended = false;
+
+  constructor(stream: Stream, options: SessionsOptions, onClosed: () => void) {
+    this.#stream = stream;
+    this.#options = options;
+    this.#onClosed = onClosed;
+    this.#ageTimer = setTimeout(() => {
+      this.endInOrder();
+    }, options.maxAgeMs);
+    stream.on('data', (frame: SessionRequest | Malformed) => {
+      this.#take(frame);
+    });
+    stream.on('end', () => {
+      this.endInOrder();
+    });
+    stream.on('drain', () => {
+      this.#writable = true;
+      this.#flushSoon();
+    });
+    stream.on('cancelled', () => {
+      this.#left.abort();
+      this.#close();
+    });
+    // The stream's own errors end in `cancelled`; without a listener they would end the process.
+    stream.on('error', () => undefined);
+  }
+
+  endInOrder(): void {
+    this.#ending = true;
+    this.#endIfDone();
+  }
+
+  #take(frame: SessionRequest | Malformed): void {
+    // What arrives after the end began was not answered, so the client sends it again on another stream.
+    if (this.#ending) return;
+    if (frame instanceof Malformed) {
+      this.#refuse(malformedError(frame));
+      return;
+    }
+    if (frame.calls.length > limits.callsPerFrame) {
+      const description = `must have at most ${limits.callsPerFrame} calls, has ${frame.calls.length}`;
+      const violations = [{ field: 'calls', description }];
+      this.#refuse(new OncewardError('REQUEST_INVALID', `calls ${description}`, { violations }));
+      return;
+    }
+    const { calls, log } = this.#options;
+    const context: CallContext = {
+      signal: this.#left.signal,
+      deadlineTime: performance.now() + limits.waitMaxMs,
+      principal: anonymousPrincipal,
+    };
+    this.#underWay += frame.calls.length;
+    if (this.#underWay >= limits.callsPerSession) this.#stream.pause();
+    for (const call of frame.calls)
+      void answerCall(calls, call, context, log).then((answer) => {
+        this.#answer(answer);
+      });
+  }
+
+  #answer(answer: Answer): void {
+    this.#underWay -= 1;
+    if (this.#ended) return;
+    this.#ready.push(answer);
+    this.#flushSoon();
+    if (this.#underWay < limits.callsPerSession && this.#stream.isPaused()) this.#stream.resume();
+  }
+
+  /** Writes what one turn of the event loop made ready. */
+  #flushSoon(): void {
+    if (this.#flushing || !this.#writable || this.#ready.length === 0) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      if (this.#ended) return;
+      this.#writable = this.#stream.write({ answers: this.#takeReady() });
+      this.#flushSoon();
+      this.#endIfDone();
+    });
+  }
+
+  #takeReady(): Answer[] {
+    let bytes = 0;
+    const count = this.#ready.findIndex((answer, i) => {
+      bytes += bytesOfAnswer(answer);
+      return i > 0 && bytes > answersBytes;
+    });
+    return this.#ready.splice(0, count === -1 ? this.#ready.length : count);
+  }
+
+  #endIfDone(): void {
+    if (!this.#ending || this.#ended || this.#underWay > 0 || this.#ready.length > 0) return;
+    this.#close();
+    this.#stream.end();
+  }
+
+  #refuse(error: OncewardError): void {
+    this.#close();
+    this.#stream.emit('error', serviceErrorOf(error));
+  }
+
+  #close(): void {
+    this.#ended = true;
+    clearTimeout(this.#ageTimer);
+    this.#onClosed();
+  }
+}

@@ -1,0 +1,56 @@
+import type { KeyStore } from '../core/key-store.js';
+import { checkDurability, type StoreFacts } from './durability.js';
+import { Listener } from './listener.js';
+import { checkSchema, migrate, migrationStatus, type MigrationStatus } from './migrate.js';
+import { Pool } from './pool.js';
+import { createPostgresStore, poolSizes } from './postgres-store.js';
+
+export interface OpenStoreOptions {
+  readonly url: string;
+  /** Of the first migration; undefined: the default, or what is there. */
+  readonly partitionCount: number | undefined;
+  /** False for a role without DDL: the schema must be there. */
+  readonly migrate: boolean;
+  readonly relaxedDurability: boolean;
+  readonly statementTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly onWarning: (message: string, error: unknown) => void;
+}
+
+export interface OpenStore {
+  readonly store: KeyStore;
+  readonly facts: StoreFacts;
+  readonly schema: MigrationStatus;
+  close(): Promise<void>;
+}
+
+/** Brings the schema up, checks what the database promises, and opens the store on it. */
+export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
+  const { url, partitionCount, connectTimeoutMs, statementTimeoutMs, onWarning } = options;
+  const schema = options.migrate ? await migrate(url, partitionCount) : await migrationStatus(url);
+  checkSchema(schema, partitionCount);
+  const pool = (name: keyof typeof poolSizes) =>
+    new Pool({
+      url,
+      name: `onceward ${name}`,
+      maxConnections: poolSizes[name],
+      statementTimeoutMs,
+      connectTimeoutMs,
+      onIdleError: (error) => {
+        onWarning('an idle database connection was lost', error);
+      },
+    });
+  const pools = { begin: pool('begin'), finish: pool('finish'), operator: pool('operator') };
+  const listener = new Listener(url, connectTimeoutMs);
+  const close = async () => {
+    await Promise.all([listener.stop(), ...Object.values(pools).map((each) => each.close())]);
+  };
+  try {
+    const facts = await checkDurability(pools.operator, options.relaxedDurability);
+    await listener.start();
+    return { store: createPostgresStore(pools, listener, onWarning), facts, schema, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
