@@ -51,6 +51,9 @@ export function unreachableCause(error: CallError): string | undefined {
   const refused = /^No connection established\. Last error: (?:Error: )?(.*?)\. Resolution note:/.exec(
     error.message,
   );
+  // What HTTP/1 sounds like to an HTTP/2 client.
+  if (refused?.[1]?.startsWith('Protocol error'))
+    return 'what answers there is not gRPC; is it the HTTP port?';
   if (refused) return refused[1];
   // A deadline that ran out before there was anybody to send to; afterwards it names the remote address.
   const connecting = error.message.startsWith('Deadline exceeded') && !error.message.includes('remote_addr');

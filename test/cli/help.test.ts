@@ -1,21 +1,8 @@
-import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { createProgram } from '../../src/cli/program.js';
-import type { Io } from '../../src/cli/io.js';
+import { allCommands } from '../support/command-paths.js';
 import { runInProcess } from '../support/run-program.js';
 
-const output = { write: () => true };
-const io: Io = { stdout: output, stderr: output, stdin: noInput(), isTTY: false, exitCode: 0 };
-
-async function* noInput(): AsyncGenerator<Uint8Array> {
-  yield* [];
-}
-
-function pathsBelow(command: Command, path: readonly string[] = []): (readonly string[])[] {
-  return [path, ...command.commands.flatMap((sub) => pathsBelow(sub, [...path, sub.name()]))];
-}
-
-const paths = pathsBelow(createProgram(io));
+const paths = allCommands().map(({ path }) => path);
 
 describe('the help', () => {
   it.each(paths.map((path) => [path.join(' ') || 'onceward', path] as const))(
@@ -33,7 +20,7 @@ describe('the help', () => {
     expect(stdout).not.toMatch(/^Commands:/m);
   });
 
-  it('is not the place to look for the version', async () => {
+  it('has a version beside it', async () => {
     const { code, stdout } = await runInProcess(['--version']);
     expect({ code, stdout }).toEqual({
       code: 0,
