@@ -78,6 +78,12 @@ describe('the surroundings', () => {
     },
   );
 
+  it('are shown what the server said when it does not start', async () => {
+    const settings = { max_connections: 'many' };
+    const refused = await failure(bench.start({ dataFolder: await bench.usedDataFolder(), settings }));
+    expect(refused.message).toMatch(/server\.log:\n.*invalid value for parameter "max_connections": "many"/);
+  });
+
   if (isRoot) {
     it('are told which folder the server user cannot pass', async () => {
       const closed = bench.newDataFolder();

@@ -61,7 +61,7 @@ async function cachedCopy(request: BinariesRequest): Promise<string> {
   const source = locatePackage();
   const { version } = JSON.parse(await readFile(join(source, 'package.json'), 'utf8')) as { version: string };
   const name = `postgres-${process.platform}-${process.arch}-${version}`;
-  const cacheFolder = await usableCacheFolder(request);
+  const cacheFolder = await usableCacheFolder(request, name);
   const target = join(cacheFolder, name);
   if (await isPresent(target)) return join(target, 'bin');
   await removeAbandonedWork(cacheFolder);
@@ -98,12 +98,14 @@ function locatePackage(): string {
 }
 
 /** A user without a writable home (a container's arbitrary uid) keeps the binaries beside the data. */
-async function usableCacheFolder(request: BinariesRequest): Promise<string> {
+async function usableCacheFolder(request: BinariesRequest, name: string): Promise<string> {
   const mode = request.user.dropped ? 0o755 : 0o700;
   const preferred = request.cacheFolder ?? defaultCacheFolder();
   if (preferred !== undefined) {
+    const folder = resolve(preferred);
+    // An image may bring the copy along on a file system that is read-only.
+    if (await isPresent(join(folder, name))) return folder;
     try {
-      const folder = resolve(preferred);
       await makeFolders(folder, mode);
       await access(folder, constants.W_OK);
       return folder;

@@ -41,7 +41,11 @@ export async function makeDataFolder(folder: string, user: ServerUser): Promise<
     });
     return await realpath(wanted);
   } catch (error) {
-    throw new Error(`can't make the data folder ${wanted}: ${(error as Error).message}`, { cause: error });
+    throw new Error(
+      `can't make the data folder ${wanted}: ${(error as Error).message}; name one that can be written, or set ` +
+        'ONCEWARD_DATABASE_URL to a Postgres of yours',
+      { cause: error },
+    );
   }
 }
 
