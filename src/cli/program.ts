@@ -1,10 +1,8 @@
 import { Command, CommanderError } from 'commander';
-import { ConfigError } from '../config.js';
 import { auditCommand } from './audit.js';
 import { beginCommand } from './begin.js';
 import { completeCommand } from './complete.js';
 import { completionCommand } from './completion.js';
-import { devCommand } from './dev.js';
 import { doctorCommand } from './doctor.js';
 import { exitCodes, usageExitCode } from './exit-codes.js';
 import { failCommand } from './fail.js';
@@ -14,23 +12,25 @@ import { infoCommand } from './info.js';
 import type { Io } from './io.js';
 import { listCommand } from './list.js';
 import { lookupCommand } from './lookup.js';
-import { migrateCommand } from './migrate.js';
 import { mintKeyCommand } from './mint-key.js';
 import { namespaceCommand } from './namespace.js';
 import { reportFailure } from './report-error.js';
 import { resolveCommand } from './resolve.js';
-import { programVersion } from './run-server.js';
-import { serveCommand } from './serve.js';
 import { statsCommand } from './stats.js';
 
 /** Runs the program with the arguments after its name and gives back its exit code; never throws. */
 export async function runProgram(args: readonly string[], io: Io): Promise<number> {
   const json = args.includes('--json');
   try {
-    await createProgram(io, json).parseAsync(args, { from: 'user' });
+    const program = await createProgram(io, args[0]);
+    // Commander keeps silent about wrong usage, for us to say it as an object.
+    if (json) silence(program);
+    await program.parseAsync(args, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) {
-      reportFailure(io, error, json, error instanceof ConfigError ? usageExitCode : 1);
+      // By name: its module reads settings, which no client command needs.
+      const usage = error instanceof Error && error.name === 'ConfigError';
+      reportFailure(io, error, json, usage ? usageExitCode : 1);
     } else if (error.exitCode !== 0) {
       // Help and version end with an error of exit code 0; commander has printed what it found wrong by itself.
       io.exitCode = usageExitCode;
@@ -41,36 +41,45 @@ export async function runProgram(args: readonly string[], io: Io): Promise<numbe
   return io.exitCode;
 }
 
-/** The commander tree. `json`: commander keeps silent about wrong usage, for runProgram to say it as an object. */
-export function createProgram(io: Io, json = false): Command {
+/**
+ * The commander tree. `first`: the first argument. When it names a client command, the commands that run a coordinator
+ * stay out: loading a whole server would double the time a script waits for each call.
+ */
+export async function createProgram(io: Io, first?: string): Promise<Command> {
   const program = new Command('onceward')
     .description('Makes operations between services take effect once.')
-    .version(programVersion(), '-V, --version')
     .addHelpText('after', `\n${exitCodeHelp()}\n\nExample:\n  onceward begin order-42`)
-    .configureOutput({
-      writeOut: (text) => io.stdout.write(text),
-      writeErr: (text) => io.stderr.write(text),
-      outputError: (text, write) => {
-        if (!json) write(text);
-      },
-    })
+    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
     // The help command goes where the default group is; the others name their own.
     .commandsGroup('Shell:')
     .helpCommand('help [command]', 'display help for command')
     .exitOverride();
-  for (const [group, commands] of Object.entries(groups)) {
-    for (const command of commands) program.addCommand(command(io).helpGroup(`${group}:`));
-  }
+  const client = Object.entries(clientCommands).flatMap(([group, commands]) =>
+    commands.map((command) => command(io).helpGroup(`${group}:`)),
+  );
+  const isClientCommand = client.some((command) => command.name() === first);
+  const server = isClientCommand ? [] : await loadServerCommands(program);
+  for (const command of [...client, ...server, completionCommand(io)]) program.addCommand(command);
   inheritSettings(program);
   return program;
 }
 
-const groups: Readonly<Record<string, readonly ((io: Io) => Command)[]>> = {
+const clientCommands: Readonly<Record<string, readonly ((io: Io) => Command)[]>> = {
   Operations: [beginCommand, completeCommand, failCommand, heartbeatCommand, lookupCommand, mintKeyCommand],
   Administration: [namespaceCommand, listCommand, resolveCommand, forgetCommand, auditCommand],
-  Coordinator: [devCommand, serveCommand, migrateCommand, infoCommand, statsCommand, doctorCommand],
-  Shell: [completionCommand],
+  Coordinator: [infoCommand, statsCommand, doctorCommand],
 };
+
+async function loadServerCommands(program: Command): Promise<readonly Command[]> {
+  const [{ devCommand }, { serveCommand }, { migrateCommand }, { programVersion }] = await Promise.all([
+    import('./dev.js'),
+    import('./serve.js'),
+    import('./migrate.js'),
+    import('./run-server.js'),
+  ]);
+  program.version(programVersion(), '-V, --version');
+  return [devCommand, serveCommand, migrateCommand].map((command) => command().helpGroup('Coordinator:'));
+}
 
 /** Commands that were made on their own know nothing of the program's output and exit settings. */
 function inheritSettings(command: Command): void {
@@ -78,6 +87,11 @@ function inheritSettings(command: Command): void {
     sub.copyInheritedSettings(command);
     inheritSettings(sub);
   }
+}
+
+function silence(command: Command): void {
+  command.configureOutput({ outputError: () => undefined });
+  inheritSettings(command);
 }
 
 function exitCodeHelp(): string {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { allCommands } from '../support/command-paths.js';
 import { runInProcess } from '../support/run-program.js';
 
-const paths = allCommands().map(({ path }) => path);
+const paths = (await allCommands()).map(({ path }) => path);
 
 describe('the help', () => {
   it.each(paths.map((path) => [path.join(' ') || 'onceward', path] as const))(

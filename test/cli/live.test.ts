@@ -35,8 +35,7 @@ describe('a session', () => {
       /^execute {2}attempt 1, fencing token \d+, lease 1m\nattempt id {2}[0-9a-f-]{36}\n/,
     );
     expect(await onceward('begin', 's1')).toMatchObject({ code: 11 });
-    const line = first.stdout.trimEnd().split('\n').at(-1) ?? '';
-    const finish = await runInProcess([...(await wordsOf(line)), '--payload', '{"charge":"ch_1"}']);
+    const finish = await runInProcess([...(await pasted(first.stdout)), '--payload', '{"charge":"ch_1"}']);
     expect(finish).toMatchObject({ code: 0, stderr: '' });
     expect(finish.stdout).toMatch(/^completed {2}replayed until \d{4}-/);
     const again = await onceward('begin', 's1');
@@ -71,8 +70,7 @@ describe('a session', () => {
     // Everything after -- is an argument, so the address has to come before it.
     const args = ['--address', server.address, '--namespace', 'pasted', '--scope', 'acme'];
     const { stdout } = await runInProcess(['begin', ...args, '--', key]);
-    const line = stdout.trimEnd().split('\n').at(-1) ?? '';
-    expect(await runInProcess(await wordsOf(line))).toMatchObject({ code: 0, stderr: '' });
+    expect(await runInProcess(await pasted(stdout))).toMatchObject({ code: 0, stderr: '' });
     expect(await runInProcess(['lookup', ...args, '--', key])).toMatchObject({ code: 0 });
   });
 
@@ -265,16 +263,26 @@ describe('looking around', () => {
 describe('the examples in the help', () => {
   it('work', async () => {
     const token = await granted('order-42', '--operation', 'charge');
-    for (const { path, command } of allCommands()) {
-      if (!command.options.some(({ long }) => long === '--address')) continue;
-      const { stdout: help } = await runInProcess([...path, '--help']);
-      const example = (help.trimEnd().split('\n').at(-1) ?? '').replace('--token 7', `--token ${token}`);
-      const words = (await wordsOf(example)).filter(
-        (word, i, all) => word !== '--address' && all[i - 1] !== '--address',
-      );
-      const { code, stderr } = await onceward(...words);
+    const client = (await allCommands()).filter(({ command }) =>
+      command.options.some(({ long }) => long === '--address'),
+    );
+    const helps = await Promise.all(client.map(({ path }) => runInProcess([...path, '--help'])));
+    const examples = helps.map(({ stdout }) => lastLine(stdout).replace('--token 7', `--token ${token}`));
+    for (const words of await wordsOf(examples)) {
+      const here = words.filter((word, i) => word !== '--address' && words[i - 1] !== '--address');
+      const { code, stderr } = await onceward(...here);
       // Some find the record in another state by now, which is an answer all the same.
-      expect([0, 4, 5, 10, 11], `${example}: ${stderr}`).toContain(code);
+      expect([0, 4, 5, 10, 11], `${words.join(' ')}: ${stderr}`).toContain(code);
     }
+    expect(examples).toHaveLength(16);
   });
 });
+
+/** The arguments of the line that begin says to run. */
+async function pasted(stdout: string): Promise<readonly string[]> {
+  return (await wordsOf([lastLine(stdout)]))[0] ?? [];
+}
+
+function lastLine(text: string): string {
+  return text.trimEnd().split('\n').at(-1) ?? '';
+}

@@ -8,10 +8,10 @@ export interface FoundCommand {
 }
 
 /** Every command of the program, in depth. */
-export function allCommands(): readonly FoundCommand[] {
+export async function allCommands(): Promise<readonly FoundCommand[]> {
   const output = { write: () => true };
   return below(
-    createProgram({ stdout: output, stderr: output, stdin: noInput(), isTTY: false, exitCode: 0 }),
+    await createProgram({ stdout: output, stderr: output, stdin: noInput(), isTTY: false, exitCode: 0 }),
     [],
   );
 }

@@ -3,8 +3,12 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** The arguments a shell would hand to `onceward` for a line that people paste. */
-export async function wordsOf(line: string): Promise<readonly string[]> {
-  const { stdout } = await run('bash', ['-c', `onceward() { printf '%s\\0' "$@"; }; ${line}`]);
-  return stdout.split('\0').slice(0, -1);
+/** The arguments a shell would hand to `onceward` for lines that people paste. */
+export async function wordsOf(lines: readonly string[]): Promise<readonly (readonly string[])[]> {
+  const stub = `onceward() { printf '%s\\0' "$@"; printf '\\1'; }`;
+  const { stdout } = await run('bash', ['-c', [stub, ...lines].join('\n')]);
+  return stdout
+    .split('\x01')
+    .slice(0, -1)
+    .map((line) => line.split('\0').slice(0, -1));
 }
