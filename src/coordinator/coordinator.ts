@@ -1,7 +1,8 @@
 import type { KeyStore, Partition } from '../core/key-store.js';
 import type { Namespace } from '../core/policy.js';
 import { counterNames, Counters } from '../telemetry/counters.js';
-import { begin, type BeginOutcome, type BeginRequest } from './begin.js';
+import { begin, type BeginRequest } from './begin.js';
+import type { BeginOutcome } from './claim.js';
 import { complete, type CompleteAnswer, type CompleteRequest } from './complete.js';
 import { fail, type FailAnswer, type FailRequest } from './fail.js';
 import { Flights } from './flights.js';

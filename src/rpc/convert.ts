@@ -1,4 +1,5 @@
-import type { BeginOutcome, BeginRequest } from '../coordinator/begin.js';
+import type { BeginRequest } from '../coordinator/begin.js';
+import type { BeginOutcome } from '../coordinator/claim.js';
 import type { CompleteRequest } from '../coordinator/complete.js';
 import type { FailRequest } from '../coordinator/fail.js';
 import type { HeartbeatRequest } from '../coordinator/heartbeat.js';

@@ -71,7 +71,7 @@ describe('the surroundings', () => {
       const refused = await failure(
         bench.start({
           dataFolder: bench.newDataFolder(),
-          settings: { ...settings } as Record<string, string>,
+          settings: { ...settings },
         }),
       );
       expect(refused.message).toMatch(/setting/);

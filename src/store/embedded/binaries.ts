@@ -150,13 +150,15 @@ async function recreateSymlinks(source: string, copy: string): Promise<void> {
 }
 
 async function majorVersion(postgres: string, user: ServerUser): Promise<string> {
-  const printed = await run(postgres, ['--version'], { ...user.spawnAs, cwd: '/' }).catch((error: Error) => {
-    throw new Error(
-      `${postgres} doesn't run on this system (${error.message.trim()}); it needs glibc on Linux. ` +
-        'Name a folder with other binaries, or set ONCEWARD_DATABASE_URL to a Postgres of yours',
-      { cause: error },
-    );
-  });
+  const printed = await run(postgres, ['--version'], { ...user.spawnAs, cwd: '/' }).catch(
+    (error: unknown) => {
+      throw new Error(
+        `${postgres} doesn't run on this system (${(error as Error).message.trim()}); it needs glibc on Linux. ` +
+          'Name a folder with other binaries, or set ONCEWARD_DATABASE_URL to a Postgres of yours',
+        { cause: error },
+      );
+    },
+  );
   const major = /\(PostgreSQL\) (\d+)/.exec(printed.stdout)?.[1];
   if (major === undefined) throw new Error(`${postgres} --version printed ${printed.stdout.trim()}`);
   return major;

@@ -68,8 +68,8 @@ export async function makeSocketFolder(dataFolder: string, user: ServerUser): Pr
 }
 
 export async function makePrivateFolder(folder: string, user: ServerUser): Promise<void> {
-  await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
+  await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   });
   const found = await lstat(folder);
   if (!found.isDirectory()) throw new Error(`${folder} has to be a folder; remove it`);
