@@ -9,7 +9,7 @@ export interface Io {
   exitCode: number;
 }
 
-export interface Output {
+interface Output {
   write(text: string): unknown;
 }
 

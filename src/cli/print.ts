@@ -34,7 +34,6 @@ export function printTable(io: Io, head: readonly string[], rows: readonly (read
 
 /** With control characters escaped: stored text must not drive the reader's terminal. */
 export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- they are what it is about
   return text.replace(/[\x00-\x1f\x7f-\x9f]/g, (c) => (c === '\n' ? '\\n' : `\\x${hex(c)}`));
 }
 
@@ -65,7 +64,7 @@ function cut(io: Io, text: string): string {
 function printableText(bytes: Uint8Array): string | undefined {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    // eslint-disable-next-line no-control-regex -- they are what it is about
+
     return /[\x00-\x08\x0b-\x1f\x7f-\x9f]/.test(text) ? undefined : text;
   } catch {
     return undefined;

@@ -20,7 +20,7 @@ async function runAgainst(scripts: Record<string, Script>, ...args: string[]) {
   return runInProcess([...args, '--address', server.address]);
 }
 
-const failing = (script: ErrorScript) => ({ begin: () => Promise.reject(errorWith(script) as Error) });
+const failing = (script: ErrorScript) => ({ begin: () => Promise.reject(errorWith(script)) });
 
 describe('the table', () => {
   it('is what the help says', async () => {

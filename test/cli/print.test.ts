@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import type { Io } from '../../src/cli/io.js';
 import { bytesText, printable, printPairs, printTable } from '../../src/cli/print.js';
@@ -5,12 +6,8 @@ import { bytesText, printable, printPairs, printTable } from '../../src/cli/prin
 function capture(isTTY = false): { io: Io; text: () => string } {
   let text = '';
   const output = { write: (part: string) => (text += part) };
-  const io: Io = { stdout: output, stderr: output, stdin: noInput(), isTTY, exitCode: 0 };
+  const io: Io = { stdout: output, stderr: output, stdin: Readable.from([]), isTTY, exitCode: 0 };
   return { io, text: () => text };
-}
-
-async function* noInput(): AsyncGenerator<Uint8Array> {
-  yield* [];
 }
 
 describe('bytesText', () => {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -22,6 +22,10 @@ function start(args: readonly string[], env: Readonly<Record<string, string>> = 
   });
 }
 
+function exitOf(child: ChildProcess): Promise<[code: number | null, signal: NodeJS.Signals | null]> {
+  return once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+}
+
 async function startServer(scripts: Readonly<Record<string, Script>>): Promise<string> {
   server = await startScriptedCoordinator(scripts);
   return server.address;
@@ -43,7 +47,7 @@ describe('the process', { timeout: 20_000 }, () => {
     const [stdout, stderr, [code]] = await Promise.all([
       text(child.stdout),
       text(child.stderr),
-      once(child, 'exit'),
+      exitOf(child),
     ]);
     expect({ code, stderr }).toEqual({ code: 12, stderr: '' });
     expect(JSON.parse(stdout)).toMatchObject({ indeterminate: { attempt: 3 } });
@@ -53,7 +57,7 @@ describe('the process', { timeout: 20_000 }, () => {
   it('ends quietly when the reader of its pipe has seen enough', async () => {
     const child = start(['completion', 'bash']);
     child.stdout.destroy();
-    const [stderr, [code, signal]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+    const [stderr, [code, signal]] = await Promise.all([text(child.stderr), exitOf(child)]);
     expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
   });
 
@@ -73,7 +77,7 @@ describe('the process', { timeout: 20_000 }, () => {
     await arrived;
     child.kill('SIGINT');
     // A shell loop around it stops only if the signal is what ended it.
-    expect(await once(child, 'exit')).toEqual([null, 'SIGINT']);
+    expect(await exitOf(child)).toEqual([null, 'SIGINT']);
     expect(await said).toEqual(['', '']);
   });
 });

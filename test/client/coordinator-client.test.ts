@@ -81,7 +81,7 @@ describe('methods', () => {
 describe('errors', () => {
   const failing = async (script: ErrorScript) => {
     const { coordinator } = await connected({
-      mintKey: () => Promise.reject(errorWith(script) as Error),
+      mintKey: () => Promise.reject(errorWith(script)),
     });
     return failureOf(coordinator.mintKey({}));
   };
@@ -123,8 +123,8 @@ describe('errors', () => {
     const { coordinator } = await connected({
       mintKey: () => {
         const error = errorWith({ code: 10, message: 'lost' });
-        error.metadata?.set('grpc-status-details-bin', Buffer.from([0xff, 0xff, 0xff]));
-        return Promise.reject(error as Error);
+        error.metadata.set('grpc-status-details-bin', Buffer.from([0xff, 0xff, 0xff]));
+        return Promise.reject(error);
       },
     });
     expect(await failureOf(coordinator.mintKey({}))).toMatchObject({

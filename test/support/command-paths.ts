@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { createProgram } from '../../src/cli/program.js';
 
@@ -11,15 +12,17 @@ export interface FoundCommand {
 export async function allCommands(): Promise<readonly FoundCommand[]> {
   const output = { write: () => true };
   return below(
-    await createProgram({ stdout: output, stderr: output, stdin: noInput(), isTTY: false, exitCode: 0 }),
+    await createProgram({
+      stdout: output,
+      stderr: output,
+      stdin: Readable.from([]),
+      isTTY: false,
+      exitCode: 0,
+    }),
     [],
   );
 }
 
 function below(command: Command, path: readonly string[]): readonly FoundCommand[] {
   return [{ path, command }, ...command.commands.flatMap((sub) => below(sub, [...path, sub.name()]))];
-}
-
-async function* noInput(): AsyncGenerator<Uint8Array> {
-  yield* [];
 }

@@ -58,7 +58,7 @@ export interface ErrorScript {
 }
 
 /** An error with the details a coordinator puts into its trailers. */
-export function errorWith(script: ErrorScript): Partial<ServiceError> {
+export function errorWith(script: ErrorScript): Error & { readonly metadata: Metadata } {
   const metadata = new Metadata();
   const details = [
     script.reason !== undefined &&
