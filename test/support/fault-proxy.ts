@@ -259,9 +259,10 @@ function stall(state: State, link: Link): void {
   state.counts.stalled += 1;
 }
 
+/** A Unix socket has no reset; there the server just finds the connection closed. */
 function cut(link: Link): void {
   link.client.resetAndDestroy();
-  link.server.resetAndDestroy();
+  link.server.destroy();
 }
 
 /** On a half-open connection neither side learns of the other's end. */
