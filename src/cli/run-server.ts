@@ -42,10 +42,10 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
     if (embedded !== undefined) undo.push(() => embedded.stop());
     const opened = await openWhenReachable(config, databaseUrl, log, signal);
     undo.push(() => opened.close());
-    let rpc: RpcServer | undefined;
+    let setServing: RpcServer['setServing'] = () => undefined;
     const setReachable = (reachable: boolean) => {
       notReady = reachable ? undefined : 'the database does not answer';
-      rpc?.setServing(reachable);
+      setServing(reachable);
     };
     const coordinator = createCoordinator({
       store: opened.store,
@@ -53,19 +53,23 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
       onReachable: setReachable,
     });
     await coordinator.start();
-    undo.push(() => Promise.resolve(coordinator.stop()));
-    const started = await listenRpc(config, coordinator, opened, log);
-    rpc = started;
+    undo.push(() => {
+      coordinator.stop();
+      return Promise.resolve();
+    });
+    const rpc = await listenRpc(config, coordinator, opened, log);
+    setServing = rpc.setServing;
     setReachable(true);
     undo.push(() => {
+      setServing(false);
+      setServing = () => undefined;
       notReady = 'draining';
-      started.setServing(false);
       coordinator.drain();
-      return started.drain(config.drainTimeoutMs);
+      return rpc.drain(config.drainTimeoutMs);
     });
     return {
       coordinator,
-      rpcPort: started.port,
+      rpcPort: rpc.port,
       httpPort: http.port,
       databaseUrl,
       dataFolder: embedded?.dataFolder,

@@ -17,32 +17,38 @@ import { logged } from './unary.js';
 import type * as wire from '../gen/onceward/v1/coordinator.js';
 import type { Record } from '../gen/onceward/v1/record.js';
 
+type Handle<Request, Response> = (request: Request, call: CallContext) => Promise<Response>;
+
+export interface Calls {
+  readonly begin: Handle<wire.BeginRequest, wire.BeginResponse>;
+  readonly complete: Handle<wire.CompleteRequest, wire.CompleteResponse>;
+  readonly fail: Handle<wire.FailRequest, wire.FailResponse>;
+  readonly heartbeat: Handle<wire.HeartbeatRequest, wire.HeartbeatResponse>;
+  readonly lookup: Handle<wire.LookupRequest, Record>;
+}
+
 /** The calls that come alone, in a Batch or on a Session: convert, verb, convert. */
-export function callsOf(coordinator: Coordinator) {
+export function callsOf(coordinator: Coordinator): Calls {
   return {
-    async begin(request: wire.BeginRequest, call: CallContext): Promise<wire.BeginResponse> {
-      return beginResponseOf(await coordinator.begin(beginRequestOf(request), call));
-    },
-    async complete(request: wire.CompleteRequest): Promise<wire.CompleteResponse> {
+    begin: async (request, call) => beginResponseOf(await coordinator.begin(beginRequestOf(request), call)),
+    complete: async (request) => {
       const { already, expireTime } = await coordinator.complete(completeRequestOf(request));
       return { already, expireTime: dateOf(expireTime) };
     },
-    async fail(request: wire.FailRequest): Promise<wire.FailResponse> {
+    fail: async (request) => {
       const { already, state } = await coordinator.fail(failRequestOf(request));
       return { already, state: wireStateOf(state) };
     },
-    async heartbeat(request: wire.HeartbeatRequest): Promise<wire.HeartbeatResponse> {
+    heartbeat: async (request) => {
       const { leaseLeftMs } = await coordinator.heartbeat(heartbeatRequestOf(request));
       return { leaseLeft: durationOf(leaseLeftMs) };
     },
-    async lookup({ ref, withResult, withLineage }: wire.LookupRequest): Promise<Record> {
+    lookup: async ({ ref, withResult, withLineage }) => {
       const answer = await coordinator.lookup({ ref, withResult, withLineage });
       return recordOf(answer, answer.children);
     },
   };
 }
-
-export type Calls = ReturnType<typeof callsOf>;
 
 /** Answers one of many calls; its failure is an answer too. */
 export async function answerCall(
@@ -67,13 +73,13 @@ async function dispatch(
     case 'begin':
       return { $case: 'begin', value: await calls.begin(request.value, context) };
     case 'complete':
-      return { $case: 'complete', value: await calls.complete(request.value) };
+      return { $case: 'complete', value: await calls.complete(request.value, context) };
     case 'fail':
-      return { $case: 'fail', value: await calls.fail(request.value) };
+      return { $case: 'fail', value: await calls.fail(request.value, context) };
     case 'heartbeat':
-      return { $case: 'heartbeat', value: await calls.heartbeat(request.value) };
+      return { $case: 'heartbeat', value: await calls.heartbeat(request.value, context) };
     case 'lookup':
-      return { $case: 'lookup', value: await calls.lookup(request.value) };
+      return { $case: 'lookup', value: await calls.lookup(request.value, context) };
     case undefined:
       throw new OncewardError('REQUEST_INVALID', 'request is required', {
         violations: [

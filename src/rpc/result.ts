@@ -6,7 +6,7 @@ import { limits } from '../core/limits.js';
 
 /** A result as the verbs carry it: everything but the payload is checked and encoded once, here. */
 export function resultOf(result: WireResult | undefined, path: string, violations: Violations): Result {
-  const { payload, payloadOmitted = false, ...envelope } = result ?? emptyResult();
+  const { payload, payloadOmitted, ...envelope } = result ?? emptyResult();
   const status = envelope.status && checkedStatus(envelope.status, `${path}.status`, violations);
   violations.ascii(`${path}.content_type`, envelope.contentType, 0, limits.contentTypeLength);
   const { initialMetadata, trailingMetadata } = envelope;

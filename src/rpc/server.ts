@@ -1,4 +1,4 @@
-import { Server, ServerCredentials, type ServerOptions, type ServiceDefinition } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Coordinator } from '../coordinator/coordinator.js';
 import { AdminService } from '../gen/onceward/v1/admin.js';
@@ -50,7 +50,7 @@ export interface RpcServer {
   /** The port it listens on. */
   readonly port: number;
   /** What grpc.health.v1 answers for every service. */
-  setServing(serving: boolean): void;
+  readonly setServing: (serving: boolean) => void;
   /** Takes no new calls, answers those under way, and cuts what is left after `boundMs`. */
   drain(boundMs: number): Promise<void>;
 }
@@ -60,7 +60,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const calls = callsOf(coordinator);
   const sessions = createSessions({ calls, log, maxAgeMs: sessionMaxAgeMs });
   const server = new Server(limits);
-  server.addService(tolerant(CoordinatorService as unknown as ServiceDefinition), {
+  server.addService(tolerant(CoordinatorService), {
     begin: unary(log, calls.begin),
     complete: unary(log, calls.complete),
     fail: unary(log, calls.fail),
@@ -71,7 +71,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     session: sessions.handler,
     getServerInfo: unary(log, () => Promise.resolve(options.serverInfo)),
   });
-  server.addService(tolerant(AdminService as unknown as ServiceDefinition), adminMethods(coordinator, log));
+  server.addService(tolerant(AdminService), adminMethods(coordinator, log));
   const health = new HealthImplementation(Object.fromEntries(services.map((name) => [name, 'NOT_SERVING'])));
   health.addToServer(server);
   if (options.reflection) addReflection(server);

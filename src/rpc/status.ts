@@ -53,7 +53,8 @@ export function serviceErrorOf(error: OncewardError): ServerErrorResponse {
   const rpcStatus = rpcStatusOf(error);
   const metadata = new Metadata();
   metadata.set('grpc-status-details-bin', Buffer.from(Status.encode(rpcStatus).finish()));
-  return { name: error.name, message: error.message, code: rpcStatus.code, details: error.message, metadata };
+  const { name, message } = error;
+  return { name, message, code: codes[error.reason], details: message, metadata };
 }
 
 function any(type: string, value: Uint8Array): { typeUrl: string; value: Buffer } {

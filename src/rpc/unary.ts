@@ -31,7 +31,7 @@ export function tolerant(definition: ServiceDefinition): ServiceDefinition {
         },
       } satisfies MethodDefinition<unknown, unknown>,
     ]),
-  ) as ServiceDefinition;
+  );
 }
 
 /** Makes a handler of a function from request to answer; errors become statuses, ours are logged. */

@@ -24,37 +24,20 @@ const queries = {
   notify: loadStatement('notify'),
 };
 
-type OperatorMethod =
+type Reads = Pick<
+  KeyStore,
   | 'readChildren'
   | 'listRecords'
-  | 'resolve'
-  | 'forget'
-  | 'putNamespace'
   | 'readNamespace'
   | 'listNamespaces'
   | 'listAudit'
   | 'sync'
-  | 'readPartitions';
+  | 'readPartitions'
+>;
 
-/** The part of the port that operators and background work use: no lanes, a pool of its own. */
-export function operatorStore(pool: Pool, drawTokens: Statement): Pick<KeyStore, OperatorMethod> {
+/** What operators and background work read: no lanes, a pool of its own. */
+export function operatorReads(pool: Pool): Reads {
   const rows = (query: PreparedQuery) => translate(pool.use((run) => run(query)));
-  /** One operator action: its change and its audit entry commit together; other processes are told afterwards. */
-  const act = async <T>(change: (query: Query) => Promise<Acted<T>>): Promise<T> => {
-    const { answer, revision } = await translate(
-      pool.transaction(async (query) => {
-        const acted = await change(query);
-        return { answer: acted.answer, revision: acted.audit && (await audit(query, acted.audit)) };
-      }),
-    );
-    if (revision !== undefined) {
-      // Without it other processes still learn of the action by their next poll.
-      const notification = { channel: channels.revision, payload: String(revision) };
-      await pool.use((query) => query(queries.notify.one(notification))).catch(() => undefined);
-    }
-    return answer;
-  };
-
   return {
     async readChildren(ref) {
       const found = await rows(queries.readChildren.one({ ...ref, row_limit: limits.children }));
@@ -78,6 +61,57 @@ export function operatorStore(pool: Pool, drawTokens: Statement): Pick<KeyStore,
       return found.map(seenOf);
     },
 
+    async readNamespace(name) {
+      const [row] = await rows(queries.readNamespaces.one({ name }));
+      return row === undefined ? undefined : namespaceOf(row);
+    },
+
+    async listNamespaces() {
+      return (await rows(queries.readNamespaces.one({ name: null }))).map(namespaceOf);
+    },
+
+    async listAudit({ namespace, before, limit }) {
+      const filter = { namespace: namespace ?? null, before: before ?? null, row_limit: limit };
+      return (await rows(queries.listAudit.one(filter))).map(auditEntryOf);
+    },
+
+    async sync(revision): Promise<SyncAnswer> {
+      const found = await rows(queries.sync.one({ revision }));
+      const [first] = found;
+      if (first === undefined) throw new Error('the store instance has no row');
+      const actions = found
+        .filter((row) => row['action'] !== null)
+        .map((row) => ({ action: row['action'] as AuditEntry['action'], ref: refOf(row) }));
+      return { revision: first['revision'] as bigint, nowTime: first['now_time'] as number, actions };
+    },
+
+    async readPartitions() {
+      return (await rows(queries.readPartitions.one({}))).map(partitionOf);
+    },
+  };
+}
+
+type Actions = Pick<KeyStore, 'resolve' | 'forget' | 'putNamespace'>;
+
+/** What operators change, each with its audit entry. */
+export function operatorActions(pool: Pool, drawTokens: Statement): Actions {
+  /** One operator action: its change and its audit entry commit together; other processes are told afterwards. */
+  const act = async <T>(change: (query: Query) => Promise<Acted<T>>): Promise<T> => {
+    const { answer, revision } = await translate(
+      pool.transaction(async (query) => {
+        const acted = await change(query);
+        return { answer: acted.answer, revision: acted.audit && (await audit(query, acted.audit)) };
+      }),
+    );
+    if (revision !== undefined) {
+      // Without it other processes still learn of the action by their next poll.
+      const notification = { channel: channels.revision, payload: String(revision) };
+      await pool.use((query) => query(queries.notify.one(notification))).catch(() => undefined);
+    }
+    return answer;
+  };
+
+  return {
     resolve: ({ ref, principal, reason, state, result, resultDigest, policy }) =>
       act(async (query) => {
         const [drawn] = await query(drawTokens.one({ count: 1 }));
@@ -130,34 +164,6 @@ export function operatorStore(pool: Pool, drawTokens: Statement): Pick<KeyStore,
           audit: { ...ref, principal, action: 'put-namespace', reason: '', detail },
         };
       }),
-
-    async readNamespace(name) {
-      const [row] = await rows(queries.readNamespaces.one({ name }));
-      return row === undefined ? undefined : namespaceOf(row);
-    },
-
-    async listNamespaces() {
-      return (await rows(queries.readNamespaces.one({ name: null }))).map(namespaceOf);
-    },
-
-    async listAudit({ namespace, before, limit }) {
-      const filter = { namespace: namespace ?? null, before: before ?? null, row_limit: limit };
-      return (await rows(queries.listAudit.one(filter))).map(auditEntryOf);
-    },
-
-    async sync(revision): Promise<SyncAnswer> {
-      const found = await rows(queries.sync.one({ revision }));
-      const [first] = found;
-      if (first === undefined) throw new Error('the store instance has no row');
-      const actions = found
-        .filter((row) => row['action'] !== null)
-        .map((row) => ({ action: row['action'] as AuditEntry['action'], ref: refOf(row) }));
-      return { revision: first['revision'] as bigint, nowTime: first['now_time'] as number, actions };
-    },
-
-    async readPartitions() {
-      return (await rows(queries.readPartitions.one({}))).map(partitionOf);
-    },
   };
 }
 

@@ -94,14 +94,20 @@ export function connectionConfig(url: string): pg.ClientConfig {
   const libpq = /[?&]sslmode=/.test(url) && !/[?&]uselibpqcompat=/.test(url);
   return {
     connectionString: libpq ? `${url}&uselibpqcompat=true` : url,
-    types: { getTypeParser: typeParser } as pg.CustomTypesConfig,
+    types: { getTypeParser: typeParser },
   };
 }
 
-function typeParser(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
-  if (oid === pg.types.builtins.INT8) return BigInt;
-  if (oid === pg.types.builtins.TIMESTAMPTZ) return parseTime;
-  return pg.types.getTypeParser(oid, format as 'text') as (text: string) => unknown;
+type TypeId = Parameters<typeof pg.types.getTypeParser>[0];
+
+const parsers = new Map<TypeId, (text: string) => unknown>([
+  [pg.types.builtins.INT8, BigInt],
+  [pg.types.builtins.TIMESTAMPTZ, parseTime],
+]);
+
+function typeParser(oid: TypeId, format?: 'text' | 'binary'): (text: string) => unknown {
+  const parser = parsers.get(oid);
+  return parser ?? (pg.types.getTypeParser(oid, format) as (text: string) => unknown);
 }
 
 /** Milliseconds since the epoch with the database's microseconds, which a Date would cut off. */

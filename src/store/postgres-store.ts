@@ -16,10 +16,12 @@ import { runBatch, type RecordRow, type RowAnswer } from './batch.js';
 import { toOncewardError } from './failure.js';
 import { Lane } from './lane.js';
 import { channels, type Listener } from './listener.js';
-import { operatorStore } from './operator-store.js';
+import { operatorActions, operatorReads } from './operator-store.js';
 import type { Pool, Query, QueryRow } from './pool.js';
 import { seenOf } from './row.js';
 import { loadStatement, type Row, type Statement } from './statement.js';
+
+type OnWarning = (message: string, error: unknown) => void;
 
 export interface StorePools {
   /** Claims and reads. */
@@ -69,37 +71,27 @@ const maxBatch = 256;
 const maxResultBatch = 32;
 
 /** The port over Postgres: every transition is one statement over one or many records. */
-export function createPostgresStore(
-  pools: StorePools,
-  listener: Listener,
-  onWarning: (message: string, error: unknown) => void,
-): KeyStore {
-  const claimLane = rowLane(pools.begin, queries.claimNew, laneWidths.claim);
-  const takeOverLane = rowLane(pools.begin, queries.claimKnown, laneWidths.known, drawTokens);
-  const parkLane = rowLane(pools.begin, queries.park, laneWidths.known, drawTokens);
-  const readLane = rowLane(pools.begin, queries.read, laneWidths.read);
-  const readResultLane = rowLane(pools.begin, queries.readResult, laneWidths.read, undefined, maxResultBatch);
-  const watchLane = rowLane(pools.begin, queries.watch, laneWidths.watch);
-  const finishLane = endLane(pools.finish, queries.finish, laneWidths.finish, onWarning);
-  const releaseLane = endLane(pools.finish, queries.release, laneWidths.release, onWarning);
-  const heartbeatLane = rowLane(pools.finish, queries.heartbeat, laneWidths.heartbeat);
-  const finishReadLane = rowLane(pools.finish, queries.read, laneWidths.finishRead);
-
+export function createPostgresStore(pools: StorePools, listener: Listener, onWarning: OnWarning): KeyStore {
+  const lanes = openLanes(pools, onWarning);
   const readAfterFinish = async (ref: KeyRef): Promise<({ kind: 'known' } & Seen) | { kind: 'absent' }> => {
-    const row = await submit(finishReadLane, refRow(ref));
+    const row = await submit(lanes.finishRead, refRow(ref));
     return row === undefined ? { kind: 'absent' } : { kind: 'known', ...seenOf(row) };
   };
 
   return {
-    ...operatorStore(pools.operator, queries.drawTokens),
+    ...operatorReads(pools.operator),
+    ...operatorActions(pools.operator, queries.drawTokens),
 
     async claimNew(grant: NewGrant): Promise<ClaimAnswer> {
-      const row = await submit(claimLane, { ...termsRow(grant), too_old_time: timeValue(grant.tooOldTime) });
+      const row = await submit(lanes.claim, {
+        ...termsRow(grant),
+        too_old_time: timeValue(grant.tooOldTime),
+      });
       if (row !== undefined) {
         const fencingToken = row['fencing_token'] as bigint;
         return { kind: 'granted', fencingToken, attempt: 1, grantTime: row['create_time'] as number };
       }
-      const known = await submit(readResultLane, refRow(grant.ref));
+      const known = await submit(lanes.readResult, refRow(grant.ref));
       return known === undefined ? { kind: 'absent' } : { kind: 'known', ...seenOf(known) };
     },
 
@@ -108,8 +100,8 @@ export function createPostgresStore(
       const cas = { seen_token: claim.seen.fencingToken, new_token: null };
       const row =
         claim.claim === 'park'
-          ? await submit(parkLane, { ...refRow(claim.ref), ...cas })
-          : await submit(takeOverLane, { ...termsRow(claim), ...cas, renew: claim.claim === 'renew' });
+          ? await submit(lanes.park, { ...refRow(claim.ref), ...cas })
+          : await submit(lanes.takeOver, { ...termsRow(claim), ...cas, renew: claim.claim === 'renew' });
       if (row === undefined) return undefined;
       return {
         fencingToken: row['fencing_token'] as bigint,
@@ -119,7 +111,7 @@ export function createPostgresStore(
     },
 
     async finish(finish: Finish): Promise<FinishAnswer> {
-      const lane = finish.state === 'RELEASED' ? releaseLane : finishLane;
+      const lane = finish.state === 'RELEASED' ? lanes.release : lanes.finish;
       const row = await submit(lane, finishRow(finish));
       if (row === undefined) return readAfterFinish(finish.ref);
       return {
@@ -129,7 +121,7 @@ export function createPostgresStore(
     },
 
     async heartbeat(heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
-      const row = await submit(heartbeatLane, {
+      const row = await submit(lanes.heartbeat, {
         ...refRow(heartbeat.ref),
         fencing_token: heartbeat.fencingToken,
         lease_ms: heartbeat.leaseMs,
@@ -144,16 +136,32 @@ export function createPostgresStore(
     },
 
     async watch(ref: KeyRef, fencingToken: bigint): Promise<boolean> {
-      return (await submit(watchLane, { ...refRow(ref), fencing_token: fencingToken })) !== undefined;
+      return (await submit(lanes.watch, { ...refRow(ref), fencing_token: fencingToken })) !== undefined;
     },
 
     async read(ref: KeyRef, withResult: boolean): Promise<Seen | undefined> {
-      const row = await submit(withResult ? readResultLane : readLane, refRow(ref));
+      const row = await submit(withResult ? lanes.readResult : lanes.read, refRow(ref));
       return row === undefined ? undefined : seenOf(row);
     },
 
     onFinished: (added) => listener.on(channels.finished, (payload) => payload.split(' ').forEach(added)),
     onRevision: (added) => listener.on(channels.revision, added),
+  };
+}
+
+function openLanes({ begin, finish }: StorePools, onWarning: OnWarning) {
+  const widths = laneWidths;
+  return {
+    claim: rowLane(begin, queries.claimNew, widths.claim),
+    takeOver: rowLane(begin, queries.claimKnown, widths.known, drawTokens),
+    park: rowLane(begin, queries.park, widths.known, drawTokens),
+    read: rowLane(begin, queries.read, widths.read),
+    readResult: rowLane(begin, queries.readResult, widths.read, undefined, maxResultBatch),
+    watch: rowLane(begin, queries.watch, widths.watch),
+    finish: endLane(finish, queries.finish, widths.finish, onWarning),
+    release: endLane(finish, queries.release, widths.release, onWarning),
+    heartbeat: rowLane(finish, queries.heartbeat, widths.heartbeat),
+    finishRead: rowLane(finish, queries.read, widths.finishRead),
   };
 }
 
@@ -185,12 +193,7 @@ function rowLane(
 }
 
 /** A lane that ends attempts, and notifies those that are watched, once a batch. */
-function endLane(
-  pool: Pool,
-  statement: Statement,
-  width: number,
-  onWarning: (message: string, error: unknown) => void,
-): RowLane {
+function endLane(pool: Pool, statement: Statement, width: number, onWarning: OnWarning): RowLane {
   return rowLane(pool, statement, width, undefined, maxBatch, async (query, answers) => {
     const hashes = answers
       .filter(

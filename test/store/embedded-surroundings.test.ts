@@ -71,12 +71,18 @@ describe('the surroundings', () => {
       const refused = await failure(
         bench.start({
           dataFolder: bench.newDataFolder(),
-          settings: { ...settings } as Record<string, string>,
+          settings: { ...settings },
         }),
       );
       expect(refused.message).toMatch(/setting/);
     },
   );
+
+  it('are shown what the server said when it does not start', async () => {
+    const settings = { max_connections: 'many' };
+    const refused = await failure(bench.start({ dataFolder: await bench.usedDataFolder(), settings }));
+    expect(refused.message).toMatch(/server\.log:\n.*invalid value for parameter "max_connections": "many"/);
+  });
 
   if (isRoot) {
     it('are told which folder the server user cannot pass', async () => {

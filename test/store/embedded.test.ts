@@ -96,6 +96,9 @@ describe('the end of the owner', () => {
     owner.process.kill('SIGKILL');
     await eventually('the server ends', () => !isRunning(pid));
     expect(serverPid(dataFolder)).toBeUndefined();
+    expect(await readFile(join(dataFolder, 'server.log'), 'utf8')).toMatch(
+      /received fast shutdown[^]*is shut down\n$/,
+    );
   });
 
   it('stops the server when the owner just ends without stopping it', async () => {
@@ -137,6 +140,16 @@ describe('the end of the owner', () => {
     const server = await bench.start({ dataFolder });
     expect(await query(server.url, 'SELECT 1')).toEqual([1]);
     expect(await pidOf(dataFolder)).not.toBe(orphan);
+  });
+
+  it('is not needed to stop a server whose watchdog was killed', async () => {
+    const dataFolder = await bench.usedDataFolder();
+    const server = await bench.start({ dataFolder });
+    const pid = await pidOf(dataFolder);
+    for (const watchdog of await watchdogsOf(pid)) process.kill(watchdog, 'SIGKILL');
+    await server.restart();
+    await eventually('the server ends', () => !isRunning(pid));
+    expect(await query(server.url, 'SELECT 1')).toEqual([1]);
   });
 
   it("isn't brought about by Ctrl-C, which reaches the owner alone", async () => {

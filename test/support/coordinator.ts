@@ -2,6 +2,7 @@ import { runServer, type RunningServer } from '../../src/cli/run-server.js';
 import { connectCoordinator, type CoordinatorConnection } from '../../src/client/coordinator-client.js';
 import { loadConfig, type ConfigFlags } from '../../src/config.js';
 import type { Policy } from '../../src/gen/onceward/v1/admin.js';
+import { OnLapse } from '../../src/gen/onceward/v1/record.js';
 import { createLog } from '../../src/telemetry/log.js';
 import { createDatabase, type TestDatabase } from './database.js';
 
@@ -72,7 +73,7 @@ export async function startSetup(
 /** A whole policy on the wire, from the fields a test cares for. */
 export function policyOf(given: Partial<Policy> = {}): Policy {
   return {
-    onLapse: 0,
+    onLapse: OnLapse.UNSPECIFIED,
     defaultLease: undefined,
     maxLease: undefined,
     resultRetention: undefined,

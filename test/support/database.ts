@@ -24,7 +24,8 @@ export async function createDatabase(options: { readonly migrated?: boolean } = 
   pool.on('error', () => undefined);
   return {
     url,
-    query: async (text, values) => (await pool.query(text, values)).rows,
+    query: async <Row extends pg.QueryResultRow>(text: string, values?: unknown[]) =>
+      (await pool.query<Row>(text, values)).rows,
     drop: async () => {
       await pool.end();
       await withClient(server.href, (client) => client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));

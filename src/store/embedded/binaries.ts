@@ -61,7 +61,7 @@ async function cachedCopy(request: BinariesRequest): Promise<string> {
   const source = locatePackage();
   const { version } = JSON.parse(await readFile(join(source, 'package.json'), 'utf8')) as { version: string };
   const name = `postgres-${process.platform}-${process.arch}-${version}`;
-  const cacheFolder = await usableCacheFolder(request);
+  const cacheFolder = await usableCacheFolder(request, name);
   const target = join(cacheFolder, name);
   if (await isPresent(target)) return join(target, 'bin');
   await removeAbandonedWork(cacheFolder);
@@ -98,12 +98,14 @@ function locatePackage(): string {
 }
 
 /** A user without a writable home (a container's arbitrary uid) keeps the binaries beside the data. */
-async function usableCacheFolder(request: BinariesRequest): Promise<string> {
+async function usableCacheFolder(request: BinariesRequest, name: string): Promise<string> {
   const mode = request.user.dropped ? 0o755 : 0o700;
   const preferred = request.cacheFolder ?? defaultCacheFolder();
   if (preferred !== undefined) {
+    const folder = resolve(preferred);
+    // An image may bring the copy along on a file system that is read-only.
+    if (await isPresent(join(folder, name))) return folder;
     try {
-      const folder = resolve(preferred);
       await makeFolders(folder, mode);
       await access(folder, constants.W_OK);
       return folder;
@@ -148,13 +150,15 @@ async function recreateSymlinks(source: string, copy: string): Promise<void> {
 }
 
 async function majorVersion(postgres: string, user: ServerUser): Promise<string> {
-  const printed = await run(postgres, ['--version'], { ...user.spawnAs, cwd: '/' }).catch((error: Error) => {
-    throw new Error(
-      `${postgres} doesn't run on this system (${error.message.trim()}); it needs glibc on Linux. ` +
-        'Name a folder with other binaries, or set ONCEWARD_DATABASE_URL to a Postgres of yours',
-      { cause: error },
-    );
-  });
+  const printed = await run(postgres, ['--version'], { ...user.spawnAs, cwd: '/' }).catch(
+    (error: unknown) => {
+      throw new Error(
+        `${postgres} doesn't run on this system (${(error as Error).message.trim()}); it needs glibc on Linux. ` +
+          'Name a folder with other binaries, or set ONCEWARD_DATABASE_URL to a Postgres of yours',
+        { cause: error },
+      );
+    },
+  );
   const major = /\(PostgreSQL\) (\d+)/.exec(printed.stdout)?.[1];
   if (major === undefined) throw new Error(`${postgres} --version printed ${printed.stdout.trim()}`);
   return major;

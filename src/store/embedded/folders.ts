@@ -41,7 +41,11 @@ export async function makeDataFolder(folder: string, user: ServerUser): Promise<
     });
     return await realpath(wanted);
   } catch (error) {
-    throw new Error(`can't make the data folder ${wanted}: ${(error as Error).message}`, { cause: error });
+    throw new Error(
+      `can't make the data folder ${wanted}: ${(error as Error).message}; name one that can be written, or set ` +
+        'ONCEWARD_DATABASE_URL to a Postgres of yours',
+      { cause: error },
+    );
   }
 }
 
@@ -64,8 +68,8 @@ export async function makeSocketFolder(dataFolder: string, user: ServerUser): Pr
 }
 
 export async function makePrivateFolder(folder: string, user: ServerUser): Promise<void> {
-  await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error;
+  await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   });
   const found = await lstat(folder);
   if (!found.isDirectory()) throw new Error(`${folder} has to be a folder; remove it`);

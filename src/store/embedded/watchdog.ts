@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import type { ServerUser } from './server-user.js';
 
@@ -63,10 +62,7 @@ export async function startWatchdog(options: WatchdogOptions): Promise<Watchdog>
   });
   const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const { stdin, stdout } = child;
-  if (stdin === null || stdout === null) {
-    await once(child, 'spawn');
-    throw new Error('the watchdog has no pipes');
-  }
+  if (stdin === null || stdout === null) throw new Error('the watchdog of Postgres has no pipes');
   stdin.on('error', () => undefined);
   const serverPid = await readPid(child, stdout);
   stdout.destroy();

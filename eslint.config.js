@@ -1,0 +1,126 @@
+import tseslint from 'typescript-eslint';
+
+/** What each room may import from other rooms. A room may always import itself. */
+export const rooms = {
+  core: [],
+  gen: [],
+  telemetry: ['core'],
+  coordinator: ['core', 'telemetry'],
+  store: ['core', 'telemetry'],
+  cleanup: ['core', 'telemetry'],
+  rpc: ['core', 'coordinator', 'telemetry', 'gen'],
+  client: ['core', 'telemetry', 'gen'],
+  console: ['core', 'coordinator', 'telemetry'],
+  cli: ['core', 'gen', 'telemetry', 'coordinator', 'store', 'cleanup', 'rpc', 'client', 'console'],
+};
+
+/** Which rooms may import a package; a package that is not named here is at home in no room. */
+export const homes = {
+  '@bufbuild/protobuf': ['gen'],
+  '@grpc/grpc-js': ['rpc', 'client', 'gen'],
+  '@grpc/proto-loader': ['rpc'],
+  '@grpc/reflection': ['rpc'],
+  '@hono/node-server': ['console'],
+  commander: ['cli'],
+  'grpc-health-check': ['rpc'],
+  hono: ['console'],
+  'lru-cache': ['coordinator'],
+  pg: ['store'],
+  pino: ['telemetry'],
+  yaml: [],
+  zod: [],
+};
+
+/** Files directly under `src/` that are no room: what they may import. */
+export const doors = {
+  'main.ts': { rooms: ['cli'], packages: [] },
+  'config.ts': { rooms: ['telemetry'], packages: ['yaml', 'zod'] },
+};
+
+/** `cli` and nothing else reads the configuration: what the other rooms need is handed to them. */
+const configReaders = ['cli'];
+
+const message = 'The law of the house forbids this import; see `rooms` and `homes` in eslint.config.js.';
+
+function lawOfRoom(room) {
+  const foreign = Object.keys(rooms).filter((other) => other !== room && !rooms[room].includes(other));
+  const packages = Object.keys(homes).filter((name) => !homes[name].includes(room));
+  const groups = [
+    ...foreign.flatMap((other) => [`../${other}/*`, `../../${other}/*`]),
+    ...packages.flatMap((name) => [name, `${name}/*`]),
+    ...(configReaders.includes(room) ? [] : ['../config.js', '../../config.js']),
+  ];
+  return {
+    files: [`src/${room}/**/*.ts`],
+    rules: { 'no-restricted-imports': ['error', { patterns: [{ group: groups, message }] }] },
+  };
+}
+
+export default tseslint.config(
+  { ignores: ['src/gen/', 'dist/', 'node_modules/', 'coverage/'] },
+  ...tseslint.configs.strictTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: { projectService: true },
+    },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      // A class whose whole state is private is still a class with a lifetime.
+      '@typescript-eslint/no-extraneous-class': 'off',
+      'max-lines': ['error', 300],
+      'max-lines-per-function': ['error', { max: 70, skipComments: true, skipBlankLines: true }],
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'Only src/config.ts reads the environment.' },
+      ],
+    },
+  },
+  ...Object.keys(rooms).map(lawOfRoom),
+  {
+    files: ['src/core/**/*.ts'],
+    rules: {
+      'no-restricted-globals': [
+        'error',
+        'performance',
+        'setTimeout',
+        'setInterval',
+        'setImmediate',
+        'fetch',
+        'process',
+      ],
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector:
+            "MemberExpression[object.name='Date'][property.name='now'], NewExpression[callee.name='Date'][arguments.length=0]",
+          message: 'The rules have no clock: time is an argument.',
+        },
+        {
+          selector: "MemberExpression[object.name='Math'][property.name='random']",
+          message: 'The rules have no chance: randomness is an argument.',
+        },
+        {
+          selector: 'ImportDeclaration[source.value=/^node:(?!crypto$)/]',
+          message: 'The rules import no package but node:crypto.',
+        },
+      ],
+    },
+  },
+  {
+    files: ['src/config.ts', 'src/store/embedded/*.ts', 'test/**/*.ts'],
+    rules: { 'no-restricted-properties': 'off' },
+  },
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      // A file of tests is one long list; each test is short.
+      'max-lines-per-function': 'off',
+      '@typescript-eslint/no-non-null-assertion': 'off',
+    },
+  },
+  { files: ['**/*.js', 'vitest.config.ts'], ...tseslint.configs.disableTypeChecked },
+);
