@@ -45,6 +45,10 @@ export class Pool {
       warned ||= notice.code === '01000';
     };
     client.on('notice', onNotice);
+    // The pool listens only to idle clients; the statement under way gets the same failure, and without a listener here a
+    // connection that breaks while it is lent would end the process.
+    const onBreak = () => undefined;
+    client.on('error', onBreak);
     const query: Query = async (statement) => {
       const { rows } = await client.query<QueryRow>(statement);
       if (warned) throw new Error('committed locally, but perhaps not replicated');
@@ -61,6 +65,7 @@ export class Pool {
     } finally {
       client.off('notice', onNotice);
       client.release(broken);
+      client.off('error', onBreak);
     }
   }
 
