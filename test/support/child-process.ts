@@ -12,7 +12,7 @@ export interface TestProcess {
   readonly errors: readonly string[];
   /** Its exit code, or the signal that ended it. */
   readonly ended: Promise<number | NodeJS.Signals>;
-  hasEnded(): boolean;
+  readonly hasEnded: () => boolean;
   kill(signal: NodeJS.Signals): void;
   /** Writes a line to its standard input. */
   tell(line: string): void;
