@@ -5,12 +5,12 @@ import { uuidV7 } from '../../src/core/key.js';
 import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
 import { caught } from '../support/caught.js';
 import {
-  policyOf,
   startCoordinator,
   startSetup,
   type TestCoordinator,
   type TestSetup,
 } from '../support/coordinator.js';
+import { policyOf } from '../support/policy.js';
 import { expireRecord, expireResult, lapse } from '../support/time-travel.js';
 import { duration, millisecondsOf, retention } from '../support/wire-time.js';
 
