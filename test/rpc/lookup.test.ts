@@ -4,12 +4,12 @@ import { OnLapse, State } from '../../src/gen/onceward/v1/record.js';
 import { execute, refOf, result } from '../support/calls.js';
 import { caught, violatedFields } from '../support/caught.js';
 import {
-  policyOf,
   startCoordinator,
   startSetup,
   type TestCoordinator,
   type TestSetup,
 } from '../support/coordinator.js';
+import { putNamespace } from '../support/namespaces.js';
 import { expireRecord, expireResult, lapse } from '../support/time-travel.js';
 import { duration, millisecondsOf } from '../support/wire-time.js';
 
@@ -129,10 +129,7 @@ describe('MintKey', () => {
     expect(await mint({ scope: 'b', clientRequestId: 'id-1' })).not.toBe(key);
     expect(await mint({ scope: 'a', clientRequestId: 'id-2' })).not.toBe(key);
     expect(await mint({ scope: 'a', clientRequestId: 'ü'.repeat(127) })).toMatch(/^h1\.[\w-]{43}$/);
-    const put = () =>
-      one.admin.putNamespace({
-        namespace: { name: 'other', policy: policyOf(), createTime: undefined, updateTime: undefined },
-      });
+    const put = () => putNamespace(one, 'other');
     await put();
     const foreign = await mint({ namespace: 'other', scope: 'a', clientRequestId: 'id-1' });
     expect(foreign).not.toBe(key);

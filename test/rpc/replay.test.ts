@@ -4,12 +4,12 @@ import type { Result } from '../../src/gen/onceward/v1/record.js';
 import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
 import { caught, violatedFields } from '../support/caught.js';
 import {
-  policyOf,
   startCoordinator,
   startSetup,
   type TestCoordinator,
   type TestSetup,
 } from '../support/coordinator.js';
+import { putNamespace } from '../support/namespaces.js';
 import { statusOf } from '../support/statuses.js';
 import { duration, retention } from '../support/wire-time.js';
 
@@ -23,21 +23,10 @@ beforeAll(async () => {
   setup = await startSetup();
   [one] = setup.coordinators as [TestCoordinator];
   uncached = await startCoordinator(setup.database.url, { replayCacheBytes: 0 });
-  await one.admin.putNamespace({
-    namespace: {
-      name: 'small',
-      policy: policyOf({ maxResultBytes: 10, tombstoneRetention: retention(day) }),
-      createTime: undefined,
-      updateTime: undefined,
-    },
-  });
-  await one.admin.putNamespace({
-    namespace: {
-      name: 'bounded',
-      policy: policyOf({ resultRetention: retention(10 * second), maxResultRetention: retention(Infinity) }),
-      createTime: undefined,
-      updateTime: undefined,
-    },
+  await putNamespace(one, 'small', { maxResultBytes: 10, tombstoneRetention: retention(day) });
+  await putNamespace(one, 'bounded', {
+    resultRetention: retention(10 * second),
+    maxResultRetention: retention(Infinity),
   });
 });
 afterAll(async () => {
@@ -99,14 +88,7 @@ describe('a replay', () => {
   });
   test('of the largest result', async () => {
     const payload = Buffer.alloc(3 * 1024 * 1024, 7);
-    await one.admin.putNamespace({
-      namespace: {
-        name: 'large',
-        policy: policyOf({ maxResultBytes: payload.length }),
-        createTime: undefined,
-        updateTime: undefined,
-      },
-    });
+    await putNamespace(one, 'large', { maxResultBytes: payload.length });
     await finished('largest', result(payload), {}, 'large');
     const request = beginRequest('largest', { ref: refOf('largest', 'large') });
     for (const coordinator of [uncached, one, one]) {
@@ -215,14 +197,7 @@ describe('retention', () => {
   });
   test('is fixed at the finish: a later policy changes no promise', async () => {
     const put = (ms: number) =>
-      one.admin.putNamespace({
-        namespace: {
-          name: 'changing',
-          policy: policyOf({ resultRetention: retention(ms), defaultLease: duration(second) }),
-          createTime: undefined,
-          updateTime: undefined,
-        },
-      });
+      putNamespace(one, 'changing', { resultRetention: retention(ms), defaultLease: duration(second) });
     await put(60 * second);
     const before = await finished('promised', result('x'), {}, 'changing');
     await put(second);
