@@ -142,6 +142,11 @@ export interface Execute {
     | undefined;
   /** True when an earlier attempt's lease lapsed: its effect may have happened. */
   takeover: boolean;
+  /**
+   * How long the call waited for someone else before this grant; absent if it did not. The lease may be counted from the
+   * moment the request was sent plus this.
+   */
+  waited: Duration | undefined;
 }
 
 /** The stored answer. */
@@ -1016,7 +1021,7 @@ export const BeginResponse: MessageFns<BeginResponse> = {
 };
 
 function createBaseExecute(): Execute {
-  return { fencingToken: 0n, attempt: 0, lease: undefined, checkpoint: undefined, takeover: false };
+  return { fencingToken: 0n, attempt: 0, lease: undefined, checkpoint: undefined, takeover: false, waited: undefined };
 }
 
 export const Execute: MessageFns<Execute> = {
@@ -1038,6 +1043,9 @@ export const Execute: MessageFns<Execute> = {
     }
     if (message.takeover !== false) {
       writer.uint32(40).bool(message.takeover);
+    }
+    if (message.waited !== undefined) {
+      Duration.encode(message.waited, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1095,6 +1103,14 @@ export const Execute: MessageFns<Execute> = {
             message.takeover = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.waited = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1118,6 +1134,7 @@ export const Execute: MessageFns<Execute> = {
       lease: isSet(object.lease) ? Duration.fromJSON(object.lease) : undefined,
       checkpoint: isSet(object.checkpoint) ? Buffer.from(bytesFromBase64(object.checkpoint)) : undefined,
       takeover: isSet(object.takeover) ? globalThis.Boolean(object.takeover) : false,
+      waited: isSet(object.waited) ? Duration.fromJSON(object.waited) : undefined,
     };
   },
 
@@ -1138,6 +1155,9 @@ export const Execute: MessageFns<Execute> = {
     if (message.takeover !== false) {
       obj.takeover = message.takeover;
     }
+    if (message.waited !== undefined) {
+      obj.waited = Duration.toJSON(message.waited);
+    }
     return obj;
   },
 
@@ -1155,6 +1175,9 @@ export const Execute: MessageFns<Execute> = {
       : undefined;
     message.checkpoint = object.checkpoint ?? undefined;
     message.takeover = object.takeover ?? false;
+    message.waited = (object.waited !== undefined && object.waited !== null)
+      ? Duration.fromPartial(object.waited)
+      : undefined;
     return message;
   },
 };
