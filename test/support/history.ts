@@ -2,7 +2,13 @@
 export type Event =
   | { readonly kind: 'granted'; readonly key: string; readonly token: bigint; readonly attempt: number }
   | { readonly kind: 'completed'; readonly key: string; readonly token: bigint; readonly payload: string }
-  | { readonly kind: 'replayed'; readonly key: string; readonly payload: string };
+  | Replayed;
+
+export interface Replayed {
+  readonly kind: 'replayed';
+  readonly key: string;
+  readonly payload: string;
+}
 
 /** What is wrong with a history, one sentence each; empty when every promise was kept. */
 export function violationsOf(history: readonly Event[]): readonly string[] {

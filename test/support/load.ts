@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { CallError } from '../../src/client/call-error.js';
 import type { CoordinatorConnection } from '../../src/client/coordinator-client.js';
 import { beginRequest, expectOutcome, refOf, result } from './calls.js';
-import type { Event } from './history.js';
+import type { Event, Replayed } from './history.js';
 import { until } from './until.js';
 
 /** One call as its caller saw it. */
@@ -81,8 +81,11 @@ export function startLoad(options: {
 }
 
 /** Begins every key again; what comes back goes to the history. */
-export async function replayAll(keys: Iterable<string>, over: CoordinatorConnection): Promise<Event[]> {
-  const events: Event[] = [];
+export async function replayAll(
+  keys: Iterable<string>,
+  over: CoordinatorConnection,
+): Promise<readonly Replayed[]> {
+  const events: Replayed[] = [];
   for (const key of keys) {
     const replay = expectOutcome(await over.coordinator.begin(beginRequest(key)), 'replay');
     events.push({ kind: 'replayed', key, payload: String(replay.result?.payload) });
