@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { durationOf } from '../../src/rpc/duration.js';
 import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
-import { lapse } from '../support/call-kinds.js';
 import { type ChildCoordinator, startChildCoordinator } from '../support/child-coordinator.js';
 import { startSetup, type TestCoordinator } from '../support/coordinator.js';
+import { lapse } from '../support/time-travel.js';
 import { until } from '../support/until.js';
 
 /** Longer than a process may trust what it has in memory. */
@@ -42,7 +42,7 @@ test(line, async ({ onTestFinished }) => {
     complete: paused.coordinator.complete({ ref: refOf('taken'), fencingToken, result: result('stale') }),
     heartbeat: paused.coordinator.heartbeat({ ref: refOf('taken'), fencingToken }),
   };
-  for (const refused of [late.complete, late.heartbeat]) refused.catch(() => undefined);
+  for (const answer of Object.values(late)) answer.catch(() => undefined);
   await until('the pause is long enough', () => performance.now() - stopTime > pauseMs);
   paused.kill('SIGCONT');
 

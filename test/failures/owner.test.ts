@@ -4,6 +4,7 @@ import { durationOf } from '../../src/rpc/duration.js';
 import { beginRequest, expectOutcome, refOf, result } from '../support/calls.js';
 import { runChild, said, type TestProcess } from '../support/child-process.js';
 import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
+import { lapse } from '../support/time-travel.js';
 
 const leaseMs = 400;
 let setup: TestSetup;
