@@ -41,9 +41,7 @@ test('owner killed: the next Begin takes over when the lease lapses, and not bef
   await owner.ended;
   expectOutcome(await one.coordinator.begin(beginRequest('killed-next')), 'inProgress');
 
-  await setup.database.query(
-    `UPDATE onceward.record SET lease_expire_time = now() WHERE key = 'killed-next'`,
-  );
+  await lapse(setup.database, 'killed-next');
   const next = expectOutcome(await one.coordinator.begin(beginRequest('killed-next')), 'execute');
   expect(next.takeover).toBe(true);
   expect(next.fencingToken).toBeGreaterThan(token);
@@ -85,9 +83,7 @@ test('owner paused longer than its lease, then wakes: its Complete and Heartbeat
 test('owner paused longer than its lease, nobody took over: its Complete is accepted', async () => {
   const { owner } = await startOwner('paused-alone', 60_000);
   owner.kill('SIGSTOP');
-  await setup.database.query(
-    `UPDATE onceward.record SET lease_expire_time = now() WHERE key = 'paused-alone'`,
-  );
+  await lapse(setup.database, 'paused-alone');
   owner.tell('complete');
   owner.kill('SIGCONT');
   expect(await said(owner, 'out', /^complete: /)).toBe('complete: OK');
