@@ -23,8 +23,11 @@ export interface BeginRequest {
   readonly traceparent: string;
 }
 
-/** A waiter answers so long before its call's deadline, ms, that the answer still arrives. */
-const deadlineMarginMs = 30;
+/**
+ * A waiter answers so long before its call's deadline that the answer still arrives: a tenth of the time there is, within
+ * bounds in ms. A busy machine is late by more than a few milliseconds, and a long wait is none the worse for it.
+ */
+const deadlineMargin = { share: 0.1, least: 30, most: 500 };
 
 export type WaitedOutcome = BeginOutcome & {
   /** How long it waited before its last look, ms; 0 if it did not. */
@@ -36,7 +39,7 @@ export async function begin(parts: Parts, request: BeginRequest, call: CallConte
   const ref = validate(request);
   const { policy } = await parts.namespaces.get(ref.namespace);
   const question = questionOf(request, ref, policy);
-  const untilTime = Math.min(receiveTime + request.waitMs, call.deadlineTime - deadlineMarginMs);
+  const untilTime = Math.min(receiveTime + request.waitMs, answerTime(receiveTime, call.deadlineTime));
   let waitedMs = 0;
   let outcome = await claim(parts, question);
   if (outcome.kind === 'in_progress' && untilTime > performance.now()) parts.counters.add('begin.waited');
@@ -60,6 +63,11 @@ export async function begin(parts: Parts, request: BeginRequest, call: CallConte
   }
   parts.counters.add(`begin.${outcome.kind}`);
   return { ...outcome, waitedMs };
+}
+
+function answerTime(receiveTime: number, deadlineTime: number): number {
+  const { share, least, most } = deadlineMargin;
+  return deadlineTime - Math.min(Math.max(share * (deadlineTime - receiveTime), least), most);
 }
 
 function validate(request: BeginRequest): KeyRef {

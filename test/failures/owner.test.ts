@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { OnLapse } from '../../src/gen/onceward/v1/record.js';
+import { State } from '../../src/gen/onceward/v1/record.js';
 import { durationOf } from '../../src/rpc/duration.js';
 import { beginRequest, expectOutcome, refOf, result } from '../support/calls.js';
 import { runChild, said, type TestProcess } from '../support/child-process.js';
 import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
+import { lapse } from '../support/time-travel.js';
 
 const leaseMs = 400;
 let setup: TestSetup;
@@ -40,23 +41,21 @@ test('owner killed: the next Begin takes over when the lease lapses, and not bef
   await owner.ended;
   expectOutcome(await one.coordinator.begin(beginRequest('killed-next')), 'inProgress');
 
-  await setup.database.query(
-    `UPDATE onceward.record SET lease_expire_time = now() WHERE key = 'killed-next'`,
-  );
+  await lapse(setup.database, 'killed-next');
   const next = expectOutcome(await one.coordinator.begin(beginRequest('killed-next')), 'execute');
   expect(next.takeover).toBe(true);
   expect(next.fencingToken).toBeGreaterThan(token);
 });
 
 test('owner killed, PARK: INDETERMINATE', async () => {
-  const { owner } = await startOwner('killed-park', leaseMs, OnLapse.PARK);
+  const { owner } = await startOwner('killed-park', leaseMs, 'park');
   const waiting = [one, other].map(({ coordinator }) =>
     coordinator.begin(beginRequest('killed-park', { wait: durationOf(15_000) })),
   );
   owner.kill('SIGKILL');
   for (const answer of await Promise.all(waiting)) expectOutcome(answer, 'indeterminate');
   const found = await one.coordinator.lookup({ ref: refOf('killed-park') });
-  expect(found.state).toBe(5);
+  expect(found.state).toBe(State.INDETERMINATE);
 });
 
 test('owner paused longer than its lease, then wakes: its Complete and Heartbeat are refused (LEASE_LOST)', async () => {
@@ -84,9 +83,7 @@ test('owner paused longer than its lease, then wakes: its Complete and Heartbeat
 test('owner paused longer than its lease, nobody took over: its Complete is accepted', async () => {
   const { owner } = await startOwner('paused-alone', 60_000);
   owner.kill('SIGSTOP');
-  await setup.database.query(
-    `UPDATE onceward.record SET lease_expire_time = now() WHERE key = 'paused-alone'`,
-  );
+  await lapse(setup.database, 'paused-alone');
   owner.tell('complete');
   owner.kill('SIGCONT');
   expect(await said(owner, 'out', /^complete: /)).toBe('complete: OK');
@@ -96,9 +93,9 @@ test('owner paused longer than its lease, nobody took over: its Complete is acce
 async function startOwner(
   key: string,
   lease = leaseMs,
-  onLapse = OnLapse.UNSPECIFIED,
+  ...manner: 'park'[]
 ): Promise<{ readonly owner: TestProcess; readonly token: bigint }> {
-  const args = ['test/support/owner-process.ts', one.address, key, String(lease), String(onLapse)];
+  const args = ['test/support/owner-process.ts', one.address, key, String(lease), ...manner];
   const owner = runChild(args);
   return { owner, token: BigInt(await said(owner, 'out', /^\d+$/)) };
 }

@@ -6,15 +6,7 @@ import type { CoordinatorConnection } from '../../src/client/coordinator-client.
 import { beginRequest, execute, refOf, result } from './calls.js';
 import type { TestCoordinator } from './coordinator.js';
 import type { TestDatabase } from './database.js';
-
-/** Lets the lease of a key lapse, by the database's clock and without waiting. */
-export async function lapse(database: TestDatabase, key: string): Promise<void> {
-  const changed = await database.query(
-    `UPDATE onceward.record SET lease_expire_time = now() - interval '1 ms' WHERE key = $1 RETURNING key`,
-    [key],
-  );
-  if (changed.length !== 1) throw new Error(`no record to lapse: ${key}`);
-}
+import { lapse } from './time-travel.js';
 
 /** A call that changes a record, ready to be sent any number of times. */
 export interface PreparedCall {

@@ -13,9 +13,9 @@ export interface TestProcess {
   /** Its exit code, or the signal that ended it. */
   readonly ended: Promise<number | NodeJS.Signals>;
   readonly hasEnded: () => boolean;
-  kill(signal: NodeJS.Signals): void;
+  readonly kill: (signal: NodeJS.Signals) => void;
   /** Writes a line to its standard input. */
-  tell(line: string): void;
+  readonly tell: (line: string) => void;
 }
 
 /** Runs a TypeScript file of this checkout with node itself, so that its pid is the one to kill. */

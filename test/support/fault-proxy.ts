@@ -183,7 +183,10 @@ function carryRequests(state: State, link: Link): void {
     const isRequest = mark(chunk);
     if (isRequest) state.counts.requests += 1;
     const { fault, done } = chooseFault(state, chunk, isRequest);
-    if (fault === 'stall') return stall(state, link);
+    if (fault === 'stall') {
+      stall(state, link);
+      return;
+    }
     if (fault === 'cut') {
       state.counts.cut += 1;
       cut(link);
@@ -210,13 +213,18 @@ function carryAnswers(state: State, link: Link): void {
     if (link.losing) {
       if (!isAnswer) return;
       cut(link);
-      return link.losing();
+      link.losing();
+      return;
     }
     const fault = state.options.onServerData?.(chunk) ?? 'pass';
-    if (fault === 'stall') return stall(state, link);
+    if (fault === 'stall') {
+      stall(state, link);
+      return;
+    }
     if (fault === 'cut') {
       state.counts.answersLost += 1;
-      return cut(link);
+      cut(link);
+      return;
     }
     forward(link.server, link.client, chunk);
   });

@@ -1,18 +1,20 @@
 /**
- * An owner in a process of its own, for tests that kill and stop it. Arguments: address, key, lease in ms. Begins, prints
+ * An owner in a process of its own, for tests that kill and stop it. Arguments: address, key, lease in ms, perhaps `park`. Begins, prints
  * the grant's token, then does what the lines on its standard input say (`complete`, `heartbeat`) and prints how it went.
  */
 import { createInterface } from 'node:readline';
 import { CallError } from '../../src/client/call-error.js';
 import { connectCoordinator } from '../../src/client/coordinator-client.js';
+import { OnLapse } from '../../src/gen/onceward/v1/record.js';
 import { durationOf } from '../../src/rpc/duration.js';
 import { beginRequest, expectOutcome, refOf, result } from './calls.js';
 
-const [address = '', key = '', leaseMs = '0', onLapse = '0'] = process.argv.slice(2);
+const [address = '', key = '', leaseMs = '0', manner] = process.argv.slice(2);
 const { coordinator } = connectCoordinator({ address });
 const lease = durationOf(Number(leaseMs));
 const ref = refOf(key);
-const begun = await coordinator.begin(beginRequest(key, { lease, onLapse: Number(onLapse) }));
+const onLapse = manner === 'park' ? OnLapse.PARK : OnLapse.UNSPECIFIED;
+const begun = await coordinator.begin(beginRequest(key, { lease, onLapse }));
 const { fencingToken } = expectOutcome(begun, 'execute');
 console.log(String(fencingToken));
 
