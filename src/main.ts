@@ -1,11 +1,6 @@
 #!/usr/bin/env node
-import { Command } from 'commander';
-import { devCommand } from './cli/dev.js';
-import { migrateCommand } from './cli/migrate.js';
-import { serveCommand } from './cli/serve.js';
+import { processIo } from './cli/io.js';
+import { runProgram } from './cli/program.js';
 
-await new Command('onceward')
-  .addCommand(devCommand())
-  .addCommand(serveCommand())
-  .addCommand(migrateCommand())
-  .parseAsync();
+// Not process.exit: what was written must reach its pipe first.
+process.exitCode = await runProgram(process.argv.slice(2), processIo());

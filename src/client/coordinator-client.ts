@@ -10,7 +10,7 @@ export interface ConnectOptions {
   readonly deadlineMs?: number;
 }
 
-export interface CallOptions {
+interface CallOptions {
   /** How long this call may take, ms. Default: the connection's. */
   readonly deadlineMs?: number;
   /** Leaves the call; whether it had an effect is then unknown, and sending it again is safe. */
@@ -18,7 +18,7 @@ export interface CallOptions {
 }
 
 /** The unary methods of a generated service, as promises. Absent request fields take the protocol's defaults. */
-export type UnaryMethods<Service> = {
+type UnaryMethods<Service> = {
   readonly [
     Name in keyof Service as Service[Name] extends UnaryMethod ? Name : never
   ]: Service[Name] extends {
@@ -29,7 +29,7 @@ export type UnaryMethods<Service> = {
     : never;
 };
 
-export type ServingStatus = 'UNKNOWN' | 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
+type ServingStatus = 'UNKNOWN' | 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
 
 /** A connection to a coordinator. Every failed call rejects with a CallError. */
 export interface CoordinatorConnection {

@@ -26,11 +26,18 @@ export interface BeginRequest {
 /** A waiter answers so long before its call's deadline, ms, that the answer still arrives. */
 const deadlineMarginMs = 30;
 
-export async function begin(parts: Parts, request: BeginRequest, call: CallContext): Promise<BeginOutcome> {
+export type WaitedOutcome = BeginOutcome & {
+  /** How long it waited before its last look, ms; 0 if it did not. */
+  readonly waitedMs: number;
+};
+
+export async function begin(parts: Parts, request: BeginRequest, call: CallContext): Promise<WaitedOutcome> {
+  const receiveTime = performance.now();
   const ref = validate(request);
   const { policy } = await parts.namespaces.get(ref.namespace);
   const question = questionOf(request, ref, policy);
-  const untilTime = Math.min(performance.now() + request.waitMs, call.deadlineTime - deadlineMarginMs);
+  const untilTime = Math.min(receiveTime + request.waitMs, call.deadlineTime - deadlineMarginMs);
+  let waitedMs = 0;
   let outcome = await claim(parts, question);
   if (outcome.kind === 'in_progress' && untilTime > performance.now()) parts.counters.add('begin.waited');
   while (outcome.kind === 'in_progress') {
@@ -47,10 +54,12 @@ export async function begin(parts: Parts, request: BeginRequest, call: CallConte
       outcome = { ...outcome, leaseLeftMs: Math.max(0, leaseLeftMs - (performance.now() - askedTime)) };
       break;
     }
+    // The claim is made after this, so a lease counted from the sending plus this ends before the store's.
+    waitedMs = performance.now() - receiveTime;
     outcome = await claim(parts, question);
   }
   parts.counters.add(`begin.${outcome.kind}`);
-  return outcome;
+  return { ...outcome, waitedMs };
 }
 
 function validate(request: BeginRequest): KeyRef {

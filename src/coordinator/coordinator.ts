@@ -1,8 +1,7 @@
 import type { KeyStore, Partition } from '../core/key-store.js';
 import type { Namespace } from '../core/policy.js';
 import { counterNames, Counters } from '../telemetry/counters.js';
-import { begin, type BeginRequest } from './begin.js';
-import type { BeginOutcome } from './claim.js';
+import { begin, type BeginRequest, type WaitedOutcome } from './begin.js';
 import { complete, type CompleteAnswer, type CompleteRequest } from './complete.js';
 import { fail, type FailAnswer, type FailRequest } from './fail.js';
 import { Flights } from './flights.js';
@@ -35,7 +34,7 @@ export interface Stats {
 
 /** The verbs, over one store. */
 export interface Coordinator {
-  begin(request: BeginRequest, call: CallContext): Promise<BeginOutcome>;
+  begin(request: BeginRequest, call: CallContext): Promise<WaitedOutcome>;
   complete(request: CompleteRequest): Promise<CompleteAnswer>;
   fail(request: FailRequest): Promise<FailAnswer>;
   heartbeat(request: HeartbeatRequest): Promise<{ readonly leaseLeftMs: number }>;

@@ -10,6 +10,8 @@ export class Namespaces {
   readonly #store: KeyStore;
   #known = new Map<string, Namespace>();
   #unknown = new Set<string>();
+  /** Grows with every change, so that a read begun before one can't bring back the old policy. */
+  #generation = 0;
 
   constructor(store: KeyStore) {
     this.#store = store;
@@ -23,9 +25,10 @@ export class Namespaces {
   async get(name: string): Promise<Namespace> {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
+    const generation = this.#generation;
     const read = this.#unknown.has(name) ? undefined : await this.#store.readNamespace(name);
     if (read !== undefined) {
-      this.keep(read);
+      if (generation === this.#generation) this.#known.set(name, read);
       return read;
     }
     if (this.#unknown.size >= maxUnknown) this.#unknown.clear();
@@ -33,13 +36,9 @@ export class Namespaces {
     throw new OncewardError('NAMESPACE_NOT_FOUND', 'the namespace was not declared; see Admin.PutNamespace');
   }
 
-  keep(namespace: Namespace): void {
-    this.#unknown.delete(namespace.name);
-    this.#known.set(namespace.name, namespace);
-  }
-
   /** Forgets what it knows of a name; the next `get` reads it. */
   drop(name: string): void {
+    this.#generation += 1;
     this.#known.delete(name);
     this.#unknown.delete(name);
   }

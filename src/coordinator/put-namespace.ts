@@ -20,6 +20,6 @@ export async function putNamespace(
   checkPolicy(policy, violations);
   violations.throwIfAny();
   const namespace = await parts.store.putNamespace(request.name, policy, randomBytes(32), call.principal);
-  parts.namespaces.keep(namespace);
+  parts.namespaces.drop(request.name);
   return namespace;
 }

@@ -18,12 +18,12 @@ export class Sync {
   readonly #store: KeyStore;
   readonly #cache: ReplayCache;
   readonly #namespaces: Namespaces;
-  readonly #onChange: (fresh: boolean) => void;
+  readonly #onReachable: (reachable: boolean) => void;
   #revision = noPast;
   /** When the last successful poll was sent, and the database time it brought. */
   #sentTime = -Infinity;
   #databaseTime = 0;
-  #wasFresh = false;
+  #reachable = false;
   #timer: NodeJS.Timeout | undefined;
   #polling: Promise<void> | undefined;
   #stopped = false;
@@ -32,12 +32,12 @@ export class Sync {
     store: KeyStore,
     cache: ReplayCache,
     namespaces: Namespaces,
-    onChange: (fresh: boolean) => void,
+    onReachable: (reachable: boolean) => void,
   ) {
     this.#store = store;
     this.#cache = cache;
     this.#namespaces = namespaces;
-    this.#onChange = onChange;
+    this.#onReachable = onReachable;
     store.onRevision(() => void this.poll());
   }
 
@@ -66,7 +66,6 @@ export class Sync {
   poll(): Promise<void> {
     this.#polling ??= this.#pollOnce().finally(() => {
       this.#polling = undefined;
-      this.#report();
     });
     return this.#polling;
   }
@@ -77,8 +76,11 @@ export class Sync {
       const answer = await this.#store.sync(this.#revision);
       this.#apply(answer);
       this.#sentTime = sentTime;
+      this.#report(true);
     } catch {
-      // The store's callers report its failures; here it is enough that freshness runs out.
+      // The calls report the store's failures; here it is enough that freshness runs out. A process that is merely
+      // busy grows stale too, but it is no reason to send its callers elsewhere.
+      if (!this.isFresh()) this.#report(false);
     }
   }
 
@@ -94,17 +96,15 @@ export class Sync {
   #schedule(): void {
     if (this.#stopped) return;
     this.#timer = setTimeout(() => {
-      this.#report();
       void this.poll().finally(() => {
         this.#schedule();
       });
     }, intervalMs);
   }
 
-  #report(): void {
-    const fresh = this.isFresh();
-    if (fresh === this.#wasFresh) return;
-    this.#wasFresh = fresh;
-    this.#onChange(fresh);
+  #report(reachable: boolean): void {
+    if (reachable === this.#reachable) return;
+    this.#reachable = reachable;
+    this.#onReachable(reachable);
   }
 }

@@ -1,5 +1,4 @@
-import type { BeginRequest } from '../coordinator/begin.js';
-import type { BeginOutcome } from '../coordinator/claim.js';
+import type { BeginRequest, WaitedOutcome } from '../coordinator/begin.js';
 import type { CompleteRequest } from '../coordinator/complete.js';
 import type { FailRequest } from '../coordinator/fail.js';
 import type { HeartbeatRequest } from '../coordinator/heartbeat.js';
@@ -34,15 +33,16 @@ export function beginRequestOf(request: wire.BeginRequest): BeginRequest {
   return converted;
 }
 
-export function beginResponseOf(outcome: BeginOutcome): wire.BeginResponse {
+export function beginResponseOf(outcome: WaitedOutcome): wire.BeginResponse {
   return { outcome: wireOutcomeOf(outcome) };
 }
 
-function wireOutcomeOf(outcome: BeginOutcome): wire.BeginResponse['outcome'] {
+function wireOutcomeOf(outcome: WaitedOutcome): wire.BeginResponse['outcome'] {
   switch (outcome.kind) {
     case 'execute': {
-      const { fencingToken, attempt, leaseMs, checkpoint, takeover } = outcome;
-      const value = { fencingToken, attempt, lease: durationOf(leaseMs), takeover };
+      const { fencingToken, attempt, leaseMs, checkpoint, takeover, waitedMs } = outcome;
+      const waited = waitedMs > 0 ? durationOf(waitedMs) : undefined;
+      const value = { fencingToken, attempt, lease: durationOf(leaseMs), takeover, waited };
       const withCheckpoint =
         checkpoint === undefined ? value : { ...value, checkpoint: Buffer.from(checkpoint) };
       return { $case: 'execute', value: withCheckpoint };

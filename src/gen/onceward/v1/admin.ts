@@ -5,7 +5,7 @@
 // source: onceward/v1/admin.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
+import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   type CallOptions,
   type ChannelCredentials,
@@ -17,9 +17,9 @@ import {
   type Metadata,
   type ServiceError,
   type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
-import { Duration } from '../../google/protobuf/duration.js';
-import { Timestamp } from '../../google/protobuf/timestamp.js';
+} from "@grpc/grpc-js";
+import { Duration } from "../../google/protobuf/duration.js";
+import { Timestamp } from "../../google/protobuf/timestamp.js";
 import {
   KeyRef,
   OnLapse,
@@ -32,31 +32,47 @@ import {
   stateFromJSON,
   stateToJSON,
   Status,
-} from './record.js';
+} from "./record.js";
 
 /** What holds for the keys of a namespace. Absent fields take the default. */
 export interface Policy {
   /** What a lapsed lease leads to. Default ON_LAPSE_RERUN. */
   onLapse: OnLapse;
   /** Lease of a Begin that names none: 100 ms to `max_lease`. Default 30 s. */
-  defaultLease: Duration | undefined;
+  defaultLease:
+    | Duration
+    | undefined;
   /** Longest lease: 100 ms to 24 h. Default 1 h. */
-  maxLease: Duration | undefined;
+  maxLease:
+    | Duration
+    | undefined;
   /** Grants of a key before it is parked as INDETERMINATE: 1 to 1000000. Absent: unlimited. */
-  maxAttempts?: number | undefined;
+  maxAttempts?:
+    | number
+    | undefined;
   /** How long results are replayed. Default 24 h. */
-  resultRetention: Retention | undefined;
+  resultRetention:
+    | Retention
+    | undefined;
   /**
    * Longest `result_retention` a call may ask for, at least `result_retention`. Default 30 days, or `result_retention`
    * when that is longer.
    */
-  maxResultRetention: Retention | undefined;
+  maxResultRetention:
+    | Retention
+    | undefined;
   /** How long a tombstone stays after the result. Default 0: none. */
-  tombstoneRetention: Retention | undefined;
+  tombstoneRetention:
+    | Retention
+    | undefined;
   /** How long a released or lapsed record stays when nobody comes back to it. Default 7 days. */
-  abandonedRetention: Retention | undefined;
+  abandonedRetention:
+    | Retention
+    | undefined;
   /** Largest payload that is kept: 0 to 3 MiB. Default 1 MiB. */
-  maxResultBytes?: number | undefined;
+  maxResultBytes?:
+    | number
+    | undefined;
   /** Refuse unknown keys born before everything retention still remembers (KEY_TOO_OLD). Default true. */
   refuseOldKeys?: boolean | undefined;
 }
@@ -66,9 +82,13 @@ export interface Namespace {
   /** 1 to 63 characters, `[a-z0-9][a-z0-9._-]*`. Required. */
   name: string;
   /** Answers carry every field. */
-  policy: Policy | undefined;
+  policy:
+    | Policy
+    | undefined;
   /** When it was declared; ignored in requests. */
-  createTime: Date | undefined;
+  createTime:
+    | Date
+    | undefined;
   /** When its policy was last changed; ignored in requests. */
   updateTime: Date | undefined;
 }
@@ -86,7 +106,8 @@ export interface GetNamespaceRequest {
 }
 
 /** ListNamespaces has no parameters. */
-export interface ListNamespacesRequest {}
+export interface ListNamespacesRequest {
+}
 
 /** ListNamespaces' answer. */
 export interface ListNamespacesResponse {
@@ -103,9 +124,13 @@ export interface ListRecordsRequest {
   /** Only keys that start with this, 0 to 255 visible ASCII characters. */
   keyPrefix: string;
   /** Only records made at least so long ago. Absent: any. */
-  minAge: Duration | undefined;
+  minAge:
+    | Duration
+    | undefined;
   /** Only records made at most so long ago. Absent: any. */
-  maxAge: Duration | undefined;
+  maxAge:
+    | Duration
+    | undefined;
   /** 1 to 1000. Default (0): 100. */
   pageSize: number;
   /** From the last answer; opaque. Empty: the first page. */
@@ -123,23 +148,28 @@ export interface ListRecordsResponse {
 /** Resolve: decide an INDETERMINATE record. */
 export interface ResolveRequest {
   /** The identity of the operation. Required. */
-  ref: KeyRef | undefined;
+  ref:
+    | KeyRef
+    | undefined;
   /** One of these. Required. */
   decision:
     | //
-      /** It happened: this is its result. The status must be OK or absent. */
-      { $case: 'complete'; value: Result } //
-      /** It did not and will not happen: this is the final error. */
-    | { $case: 'fail'; value: Status } //
+    /** It happened: this is its result. The status must be OK or absent. */
+    { $case: "complete"; value: Result }
+    | //
+    /** It did not and will not happen: this is the final error. */
+    { $case: "fail"; value: Status }
+    | //
     /** It did not happen: the next Begin executes, also when `max_attempts` were spent. */
-    | { $case: 'release'; value: ResolveRequest_Release }
+    { $case: "release"; value: ResolveRequest_Release }
     | undefined;
   /** Why, for the audit: 1 to 1024 bytes of UTF-8. Required. */
   reason: string;
 }
 
 /** The decision to take the key back into use. */
-export interface ResolveRequest_Release {}
+export interface ResolveRequest_Release {
+}
 
 /** Resolve's answer. */
 export interface ResolveResponse {
@@ -152,7 +182,9 @@ export interface ResolveResponse {
 /** Forget: remove a record. */
 export interface ForgetRequest {
   /** The identity of the operation. Required. */
-  ref: KeyRef | undefined;
+  ref:
+    | KeyRef
+    | undefined;
   /** Why, for the audit: 1 to 1024 bytes of UTF-8. Required. */
   reason: string;
   /**
@@ -169,7 +201,8 @@ export interface ForgetResponse {
 }
 
 /** GetStats has no parameters. */
-export interface GetStatsRequest {}
+export interface GetStatsRequest {
+}
 
 /** One hash partition. */
 export interface PartitionStats {
@@ -215,13 +248,17 @@ export interface AuditEntry {
   /** Grows with every action. */
   revision: bigint;
   /** When, on the database clock. */
-  time: Date | undefined;
+  time:
+    | Date
+    | undefined;
   /** Who; `anonymous` while the server runs without authentication. */
   principal: string;
   /** `put-namespace`, `resolve` or `forget`. */
   action: string;
   /** On what; scope and key are empty for a namespace. */
-  ref: KeyRef | undefined;
+  ref:
+    | KeyRef
+    | undefined;
   /** Why, as given. */
   reason: string;
   /** What exactly, as JSON: the policy put, the decision taken, the state forgotten. */
@@ -300,7 +337,7 @@ export const Policy: MessageFns<Policy> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -406,53 +443,53 @@ export const Policy: MessageFns<Policy> = {
       onLapse: isSet(object.onLapse)
         ? onLapseFromJSON(object.onLapse)
         : isSet(object.on_lapse)
-          ? onLapseFromJSON(object.on_lapse)
-          : 0,
+        ? onLapseFromJSON(object.on_lapse)
+        : 0,
       defaultLease: isSet(object.defaultLease)
         ? Duration.fromJSON(object.defaultLease)
         : isSet(object.default_lease)
-          ? Duration.fromJSON(object.default_lease)
-          : undefined,
+        ? Duration.fromJSON(object.default_lease)
+        : undefined,
       maxLease: isSet(object.maxLease)
         ? Duration.fromJSON(object.maxLease)
         : isSet(object.max_lease)
-          ? Duration.fromJSON(object.max_lease)
-          : undefined,
+        ? Duration.fromJSON(object.max_lease)
+        : undefined,
       maxAttempts: isSet(object.maxAttempts)
         ? globalThis.Number(object.maxAttempts)
         : isSet(object.max_attempts)
-          ? globalThis.Number(object.max_attempts)
-          : undefined,
+        ? globalThis.Number(object.max_attempts)
+        : undefined,
       resultRetention: isSet(object.resultRetention)
         ? Retention.fromJSON(object.resultRetention)
         : isSet(object.result_retention)
-          ? Retention.fromJSON(object.result_retention)
-          : undefined,
+        ? Retention.fromJSON(object.result_retention)
+        : undefined,
       maxResultRetention: isSet(object.maxResultRetention)
         ? Retention.fromJSON(object.maxResultRetention)
         : isSet(object.max_result_retention)
-          ? Retention.fromJSON(object.max_result_retention)
-          : undefined,
+        ? Retention.fromJSON(object.max_result_retention)
+        : undefined,
       tombstoneRetention: isSet(object.tombstoneRetention)
         ? Retention.fromJSON(object.tombstoneRetention)
         : isSet(object.tombstone_retention)
-          ? Retention.fromJSON(object.tombstone_retention)
-          : undefined,
+        ? Retention.fromJSON(object.tombstone_retention)
+        : undefined,
       abandonedRetention: isSet(object.abandonedRetention)
         ? Retention.fromJSON(object.abandonedRetention)
         : isSet(object.abandoned_retention)
-          ? Retention.fromJSON(object.abandoned_retention)
-          : undefined,
+        ? Retention.fromJSON(object.abandoned_retention)
+        : undefined,
       maxResultBytes: isSet(object.maxResultBytes)
         ? globalThis.Number(object.maxResultBytes)
         : isSet(object.max_result_bytes)
-          ? globalThis.Number(object.max_result_bytes)
-          : undefined,
+        ? globalThis.Number(object.max_result_bytes)
+        : undefined,
       refuseOldKeys: isSet(object.refuseOldKeys)
         ? globalThis.Boolean(object.refuseOldKeys)
         : isSet(object.refuse_old_keys)
-          ? globalThis.Boolean(object.refuse_old_keys)
-          : undefined,
+        ? globalThis.Boolean(object.refuse_old_keys)
+        : undefined,
     };
   },
 
@@ -497,31 +534,25 @@ export const Policy: MessageFns<Policy> = {
   fromPartial<I extends Exact<DeepPartial<Policy>, I>>(object: I): Policy {
     const message = createBasePolicy();
     message.onLapse = object.onLapse ?? 0;
-    message.defaultLease =
-      object.defaultLease !== undefined && object.defaultLease !== null
-        ? Duration.fromPartial(object.defaultLease)
-        : undefined;
-    message.maxLease =
-      object.maxLease !== undefined && object.maxLease !== null
-        ? Duration.fromPartial(object.maxLease)
-        : undefined;
+    message.defaultLease = (object.defaultLease !== undefined && object.defaultLease !== null)
+      ? Duration.fromPartial(object.defaultLease)
+      : undefined;
+    message.maxLease = (object.maxLease !== undefined && object.maxLease !== null)
+      ? Duration.fromPartial(object.maxLease)
+      : undefined;
     message.maxAttempts = object.maxAttempts ?? undefined;
-    message.resultRetention =
-      object.resultRetention !== undefined && object.resultRetention !== null
-        ? Retention.fromPartial(object.resultRetention)
-        : undefined;
-    message.maxResultRetention =
-      object.maxResultRetention !== undefined && object.maxResultRetention !== null
-        ? Retention.fromPartial(object.maxResultRetention)
-        : undefined;
-    message.tombstoneRetention =
-      object.tombstoneRetention !== undefined && object.tombstoneRetention !== null
-        ? Retention.fromPartial(object.tombstoneRetention)
-        : undefined;
-    message.abandonedRetention =
-      object.abandonedRetention !== undefined && object.abandonedRetention !== null
-        ? Retention.fromPartial(object.abandonedRetention)
-        : undefined;
+    message.resultRetention = (object.resultRetention !== undefined && object.resultRetention !== null)
+      ? Retention.fromPartial(object.resultRetention)
+      : undefined;
+    message.maxResultRetention = (object.maxResultRetention !== undefined && object.maxResultRetention !== null)
+      ? Retention.fromPartial(object.maxResultRetention)
+      : undefined;
+    message.tombstoneRetention = (object.tombstoneRetention !== undefined && object.tombstoneRetention !== null)
+      ? Retention.fromPartial(object.tombstoneRetention)
+      : undefined;
+    message.abandonedRetention = (object.abandonedRetention !== undefined && object.abandonedRetention !== null)
+      ? Retention.fromPartial(object.abandonedRetention)
+      : undefined;
     message.maxResultBytes = object.maxResultBytes ?? undefined;
     message.refuseOldKeys = object.refuseOldKeys ?? undefined;
     return message;
@@ -529,12 +560,12 @@ export const Policy: MessageFns<Policy> = {
 };
 
 function createBaseNamespace(): Namespace {
-  return { name: '', policy: undefined, createTime: undefined, updateTime: undefined };
+  return { name: "", policy: undefined, createTime: undefined, updateTime: undefined };
 }
 
 export const Namespace: MessageFns<Namespace> = {
   encode(message: Namespace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== '') {
+    if (message.name !== "") {
       writer.uint32(10).string(message.name);
     }
     if (message.policy !== undefined) {
@@ -553,7 +584,7 @@ export const Namespace: MessageFns<Namespace> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -608,24 +639,24 @@ export const Namespace: MessageFns<Namespace> = {
 
   fromJSON(object: any): Namespace {
     return {
-      name: isSet(object.name) ? globalThis.String(object.name) : '',
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
       policy: isSet(object.policy) ? Policy.fromJSON(object.policy) : undefined,
       createTime: isSet(object.createTime)
         ? fromJsonTimestamp(object.createTime)
         : isSet(object.create_time)
-          ? fromJsonTimestamp(object.create_time)
-          : undefined,
+        ? fromJsonTimestamp(object.create_time)
+        : undefined,
       updateTime: isSet(object.updateTime)
         ? fromJsonTimestamp(object.updateTime)
         : isSet(object.update_time)
-          ? fromJsonTimestamp(object.update_time)
-          : undefined,
+        ? fromJsonTimestamp(object.update_time)
+        : undefined,
     };
   },
 
   toJSON(message: Namespace): unknown {
     const obj: any = {};
-    if (message.name !== '') {
+    if (message.name !== "") {
       obj.name = message.name;
     }
     if (message.policy !== undefined) {
@@ -645,9 +676,10 @@ export const Namespace: MessageFns<Namespace> = {
   },
   fromPartial<I extends Exact<DeepPartial<Namespace>, I>>(object: I): Namespace {
     const message = createBaseNamespace();
-    message.name = object.name ?? '';
-    message.policy =
-      object.policy !== undefined && object.policy !== null ? Policy.fromPartial(object.policy) : undefined;
+    message.name = object.name ?? "";
+    message.policy = (object.policy !== undefined && object.policy !== null)
+      ? Policy.fromPartial(object.policy)
+      : undefined;
     message.createTime = object.createTime ?? undefined;
     message.updateTime = object.updateTime ?? undefined;
     return message;
@@ -670,7 +702,7 @@ export const PutNamespaceRequest: MessageFns<PutNamespaceRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -716,21 +748,20 @@ export const PutNamespaceRequest: MessageFns<PutNamespaceRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<PutNamespaceRequest>, I>>(object: I): PutNamespaceRequest {
     const message = createBasePutNamespaceRequest();
-    message.namespace =
-      object.namespace !== undefined && object.namespace !== null
-        ? Namespace.fromPartial(object.namespace)
-        : undefined;
+    message.namespace = (object.namespace !== undefined && object.namespace !== null)
+      ? Namespace.fromPartial(object.namespace)
+      : undefined;
     return message;
   },
 };
 
 function createBaseGetNamespaceRequest(): GetNamespaceRequest {
-  return { name: '' };
+  return { name: "" };
 }
 
 export const GetNamespaceRequest: MessageFns<GetNamespaceRequest> = {
   encode(message: GetNamespaceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== '') {
+    if (message.name !== "") {
       writer.uint32(10).string(message.name);
     }
     return writer;
@@ -740,7 +771,7 @@ export const GetNamespaceRequest: MessageFns<GetNamespaceRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -770,12 +801,12 @@ export const GetNamespaceRequest: MessageFns<GetNamespaceRequest> = {
   },
 
   fromJSON(object: any): GetNamespaceRequest {
-    return { name: isSet(object.name) ? globalThis.String(object.name) : '' };
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
   },
 
   toJSON(message: GetNamespaceRequest): unknown {
     const obj: any = {};
-    if (message.name !== '') {
+    if (message.name !== "") {
       obj.name = message.name;
     }
     return obj;
@@ -786,7 +817,7 @@ export const GetNamespaceRequest: MessageFns<GetNamespaceRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<GetNamespaceRequest>, I>>(object: I): GetNamespaceRequest {
     const message = createBaseGetNamespaceRequest();
-    message.name = object.name ?? '';
+    message.name = object.name ?? "";
     return message;
   },
 };
@@ -804,7 +835,7 @@ export const ListNamespacesRequest: MessageFns<ListNamespacesRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -859,7 +890,7 @@ export const ListNamespacesResponse: MessageFns<ListNamespacesResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -915,26 +946,18 @@ export const ListNamespacesResponse: MessageFns<ListNamespacesResponse> = {
 };
 
 function createBaseListRecordsRequest(): ListRecordsRequest {
-  return {
-    namespace: '',
-    state: 0,
-    keyPrefix: '',
-    minAge: undefined,
-    maxAge: undefined,
-    pageSize: 0,
-    pageToken: '',
-  };
+  return { namespace: "", state: 0, keyPrefix: "", minAge: undefined, maxAge: undefined, pageSize: 0, pageToken: "" };
 }
 
 export const ListRecordsRequest: MessageFns<ListRecordsRequest> = {
   encode(message: ListRecordsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.namespace !== '') {
+    if (message.namespace !== "") {
       writer.uint32(10).string(message.namespace);
     }
     if (message.state !== 0) {
       writer.uint32(16).int32(message.state);
     }
-    if (message.keyPrefix !== '') {
+    if (message.keyPrefix !== "") {
       writer.uint32(26).string(message.keyPrefix);
     }
     if (message.minAge !== undefined) {
@@ -946,7 +969,7 @@ export const ListRecordsRequest: MessageFns<ListRecordsRequest> = {
     if (message.pageSize !== 0) {
       writer.uint32(48).int32(message.pageSize);
     }
-    if (message.pageToken !== '') {
+    if (message.pageToken !== "") {
       writer.uint32(58).string(message.pageToken);
     }
     return writer;
@@ -956,7 +979,7 @@ export const ListRecordsRequest: MessageFns<ListRecordsRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1035,45 +1058,45 @@ export const ListRecordsRequest: MessageFns<ListRecordsRequest> = {
 
   fromJSON(object: any): ListRecordsRequest {
     return {
-      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : '',
+      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : "",
       state: isSet(object.state) ? stateFromJSON(object.state) : 0,
       keyPrefix: isSet(object.keyPrefix)
         ? globalThis.String(object.keyPrefix)
         : isSet(object.key_prefix)
-          ? globalThis.String(object.key_prefix)
-          : '',
+        ? globalThis.String(object.key_prefix)
+        : "",
       minAge: isSet(object.minAge)
         ? Duration.fromJSON(object.minAge)
         : isSet(object.min_age)
-          ? Duration.fromJSON(object.min_age)
-          : undefined,
+        ? Duration.fromJSON(object.min_age)
+        : undefined,
       maxAge: isSet(object.maxAge)
         ? Duration.fromJSON(object.maxAge)
         : isSet(object.max_age)
-          ? Duration.fromJSON(object.max_age)
-          : undefined,
+        ? Duration.fromJSON(object.max_age)
+        : undefined,
       pageSize: isSet(object.pageSize)
         ? globalThis.Number(object.pageSize)
         : isSet(object.page_size)
-          ? globalThis.Number(object.page_size)
-          : 0,
+        ? globalThis.Number(object.page_size)
+        : 0,
       pageToken: isSet(object.pageToken)
         ? globalThis.String(object.pageToken)
         : isSet(object.page_token)
-          ? globalThis.String(object.page_token)
-          : '',
+        ? globalThis.String(object.page_token)
+        : "",
     };
   },
 
   toJSON(message: ListRecordsRequest): unknown {
     const obj: any = {};
-    if (message.namespace !== '') {
+    if (message.namespace !== "") {
       obj.namespace = message.namespace;
     }
     if (message.state !== 0) {
       obj.state = stateToJSON(message.state);
     }
-    if (message.keyPrefix !== '') {
+    if (message.keyPrefix !== "") {
       obj.keyPrefix = message.keyPrefix;
     }
     if (message.minAge !== undefined) {
@@ -1085,7 +1108,7 @@ export const ListRecordsRequest: MessageFns<ListRecordsRequest> = {
     if (message.pageSize !== 0) {
       obj.pageSize = Math.round(message.pageSize);
     }
-    if (message.pageToken !== '') {
+    if (message.pageToken !== "") {
       obj.pageToken = message.pageToken;
     }
     return obj;
@@ -1096,21 +1119,23 @@ export const ListRecordsRequest: MessageFns<ListRecordsRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<ListRecordsRequest>, I>>(object: I): ListRecordsRequest {
     const message = createBaseListRecordsRequest();
-    message.namespace = object.namespace ?? '';
+    message.namespace = object.namespace ?? "";
     message.state = object.state ?? 0;
-    message.keyPrefix = object.keyPrefix ?? '';
-    message.minAge =
-      object.minAge !== undefined && object.minAge !== null ? Duration.fromPartial(object.minAge) : undefined;
-    message.maxAge =
-      object.maxAge !== undefined && object.maxAge !== null ? Duration.fromPartial(object.maxAge) : undefined;
+    message.keyPrefix = object.keyPrefix ?? "";
+    message.minAge = (object.minAge !== undefined && object.minAge !== null)
+      ? Duration.fromPartial(object.minAge)
+      : undefined;
+    message.maxAge = (object.maxAge !== undefined && object.maxAge !== null)
+      ? Duration.fromPartial(object.maxAge)
+      : undefined;
     message.pageSize = object.pageSize ?? 0;
-    message.pageToken = object.pageToken ?? '';
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseListRecordsResponse(): ListRecordsResponse {
-  return { records: [], nextPageToken: '' };
+  return { records: [], nextPageToken: "" };
 }
 
 export const ListRecordsResponse: MessageFns<ListRecordsResponse> = {
@@ -1118,7 +1143,7 @@ export const ListRecordsResponse: MessageFns<ListRecordsResponse> = {
     for (const v of message.records) {
       Record.encode(v!, writer.uint32(10).fork()).join();
     }
-    if (message.nextPageToken !== '') {
+    if (message.nextPageToken !== "") {
       writer.uint32(18).string(message.nextPageToken);
     }
     return writer;
@@ -1128,7 +1153,7 @@ export const ListRecordsResponse: MessageFns<ListRecordsResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1167,14 +1192,12 @@ export const ListRecordsResponse: MessageFns<ListRecordsResponse> = {
 
   fromJSON(object: any): ListRecordsResponse {
     return {
-      records: globalThis.Array.isArray(object?.records)
-        ? object.records.map((e: any) => Record.fromJSON(e))
-        : [],
+      records: globalThis.Array.isArray(object?.records) ? object.records.map((e: any) => Record.fromJSON(e)) : [],
       nextPageToken: isSet(object.nextPageToken)
         ? globalThis.String(object.nextPageToken)
         : isSet(object.next_page_token)
-          ? globalThis.String(object.next_page_token)
-          : '',
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -1183,7 +1206,7 @@ export const ListRecordsResponse: MessageFns<ListRecordsResponse> = {
     if (message.records?.length) {
       obj.records = message.records.map((e) => Record.toJSON(e));
     }
-    if (message.nextPageToken !== '') {
+    if (message.nextPageToken !== "") {
       obj.nextPageToken = message.nextPageToken;
     }
     return obj;
@@ -1195,13 +1218,13 @@ export const ListRecordsResponse: MessageFns<ListRecordsResponse> = {
   fromPartial<I extends Exact<DeepPartial<ListRecordsResponse>, I>>(object: I): ListRecordsResponse {
     const message = createBaseListRecordsResponse();
     message.records = object.records?.map((e) => Record.fromPartial(e)) || [];
-    message.nextPageToken = object.nextPageToken ?? '';
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
 
 function createBaseResolveRequest(): ResolveRequest {
-  return { ref: undefined, decision: undefined, reason: '' };
+  return { ref: undefined, decision: undefined, reason: "" };
 }
 
 export const ResolveRequest: MessageFns<ResolveRequest> = {
@@ -1210,17 +1233,17 @@ export const ResolveRequest: MessageFns<ResolveRequest> = {
       KeyRef.encode(message.ref, writer.uint32(10).fork()).join();
     }
     switch (message.decision?.$case) {
-      case 'complete':
+      case "complete":
         Result.encode(message.decision.value, writer.uint32(18).fork()).join();
         break;
-      case 'fail':
+      case "fail":
         Status.encode(message.decision.value, writer.uint32(26).fork()).join();
         break;
-      case 'release':
+      case "release":
         ResolveRequest_Release.encode(message.decision.value, writer.uint32(34).fork()).join();
         break;
     }
-    if (message.reason !== '') {
+    if (message.reason !== "") {
       writer.uint32(42).string(message.reason);
     }
     return writer;
@@ -1230,7 +1253,7 @@ export const ResolveRequest: MessageFns<ResolveRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1252,7 +1275,7 @@ export const ResolveRequest: MessageFns<ResolveRequest> = {
               break;
             }
 
-            message.decision = { $case: 'complete', value: Result.decode(reader, reader.uint32()) };
+            message.decision = { $case: "complete", value: Result.decode(reader, reader.uint32()) };
             continue;
           }
           case 3: {
@@ -1260,7 +1283,7 @@ export const ResolveRequest: MessageFns<ResolveRequest> = {
               break;
             }
 
-            message.decision = { $case: 'fail', value: Status.decode(reader, reader.uint32()) };
+            message.decision = { $case: "fail", value: Status.decode(reader, reader.uint32()) };
             continue;
           }
           case 4: {
@@ -1268,10 +1291,7 @@ export const ResolveRequest: MessageFns<ResolveRequest> = {
               break;
             }
 
-            message.decision = {
-              $case: 'release',
-              value: ResolveRequest_Release.decode(reader, reader.uint32()),
-            };
+            message.decision = { $case: "release", value: ResolveRequest_Release.decode(reader, reader.uint32()) };
             continue;
           }
           case 5: {
@@ -1298,13 +1318,13 @@ export const ResolveRequest: MessageFns<ResolveRequest> = {
     return {
       ref: isSet(object.ref) ? KeyRef.fromJSON(object.ref) : undefined,
       decision: isSet(object.complete)
-        ? { $case: 'complete', value: Result.fromJSON(object.complete) }
+        ? { $case: "complete", value: Result.fromJSON(object.complete) }
         : isSet(object.fail)
-          ? { $case: 'fail', value: Status.fromJSON(object.fail) }
-          : isSet(object.release)
-            ? { $case: 'release', value: ResolveRequest_Release.fromJSON(object.release) }
-            : undefined,
-      reason: isSet(object.reason) ? globalThis.String(object.reason) : '',
+        ? { $case: "fail", value: Status.fromJSON(object.fail) }
+        : isSet(object.release)
+        ? { $case: "release", value: ResolveRequest_Release.fromJSON(object.release) }
+        : undefined,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
     };
   },
 
@@ -1313,14 +1333,14 @@ export const ResolveRequest: MessageFns<ResolveRequest> = {
     if (message.ref !== undefined) {
       obj.ref = KeyRef.toJSON(message.ref);
     }
-    if (message.decision?.$case === 'complete') {
+    if (message.decision?.$case === "complete") {
       obj.complete = Result.toJSON(message.decision.value);
-    } else if (message.decision?.$case === 'fail') {
+    } else if (message.decision?.$case === "fail") {
       obj.fail = Status.toJSON(message.decision.value);
-    } else if (message.decision?.$case === 'release') {
+    } else if (message.decision?.$case === "release") {
       obj.release = ResolveRequest_Release.toJSON(message.decision.value);
     }
-    if (message.reason !== '') {
+    if (message.reason !== "") {
       obj.reason = message.reason;
     }
     return obj;
@@ -1331,32 +1351,28 @@ export const ResolveRequest: MessageFns<ResolveRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<ResolveRequest>, I>>(object: I): ResolveRequest {
     const message = createBaseResolveRequest();
-    message.ref =
-      object.ref !== undefined && object.ref !== null ? KeyRef.fromPartial(object.ref) : undefined;
+    message.ref = (object.ref !== undefined && object.ref !== null) ? KeyRef.fromPartial(object.ref) : undefined;
     switch (object.decision?.$case) {
-      case 'complete': {
+      case "complete": {
         if (object.decision?.value !== undefined && object.decision?.value !== null) {
-          message.decision = { $case: 'complete', value: Result.fromPartial(object.decision.value) };
+          message.decision = { $case: "complete", value: Result.fromPartial(object.decision.value) };
         }
         break;
       }
-      case 'fail': {
+      case "fail": {
         if (object.decision?.value !== undefined && object.decision?.value !== null) {
-          message.decision = { $case: 'fail', value: Status.fromPartial(object.decision.value) };
+          message.decision = { $case: "fail", value: Status.fromPartial(object.decision.value) };
         }
         break;
       }
-      case 'release': {
+      case "release": {
         if (object.decision?.value !== undefined && object.decision?.value !== null) {
-          message.decision = {
-            $case: 'release',
-            value: ResolveRequest_Release.fromPartial(object.decision.value),
-          };
+          message.decision = { $case: "release", value: ResolveRequest_Release.fromPartial(object.decision.value) };
         }
         break;
       }
     }
-    message.reason = object.reason ?? '';
+    message.reason = object.reason ?? "";
     return message;
   },
 };
@@ -1374,7 +1390,7 @@ export const ResolveRequest_Release: MessageFns<ResolveRequest_Release> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1432,7 +1448,7 @@ export const ResolveResponse: MessageFns<ResolveResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1499,7 +1515,7 @@ export const ResolveResponse: MessageFns<ResolveResponse> = {
 };
 
 function createBaseForgetRequest(): ForgetRequest {
-  return { ref: undefined, reason: '', evenIfLeased: false };
+  return { ref: undefined, reason: "", evenIfLeased: false };
 }
 
 export const ForgetRequest: MessageFns<ForgetRequest> = {
@@ -1507,7 +1523,7 @@ export const ForgetRequest: MessageFns<ForgetRequest> = {
     if (message.ref !== undefined) {
       KeyRef.encode(message.ref, writer.uint32(10).fork()).join();
     }
-    if (message.reason !== '') {
+    if (message.reason !== "") {
       writer.uint32(18).string(message.reason);
     }
     if (message.evenIfLeased !== false) {
@@ -1520,7 +1536,7 @@ export const ForgetRequest: MessageFns<ForgetRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1568,12 +1584,12 @@ export const ForgetRequest: MessageFns<ForgetRequest> = {
   fromJSON(object: any): ForgetRequest {
     return {
       ref: isSet(object.ref) ? KeyRef.fromJSON(object.ref) : undefined,
-      reason: isSet(object.reason) ? globalThis.String(object.reason) : '',
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
       evenIfLeased: isSet(object.evenIfLeased)
         ? globalThis.Boolean(object.evenIfLeased)
         : isSet(object.even_if_leased)
-          ? globalThis.Boolean(object.even_if_leased)
-          : false,
+        ? globalThis.Boolean(object.even_if_leased)
+        : false,
     };
   },
 
@@ -1582,7 +1598,7 @@ export const ForgetRequest: MessageFns<ForgetRequest> = {
     if (message.ref !== undefined) {
       obj.ref = KeyRef.toJSON(message.ref);
     }
-    if (message.reason !== '') {
+    if (message.reason !== "") {
       obj.reason = message.reason;
     }
     if (message.evenIfLeased !== false) {
@@ -1596,9 +1612,8 @@ export const ForgetRequest: MessageFns<ForgetRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<ForgetRequest>, I>>(object: I): ForgetRequest {
     const message = createBaseForgetRequest();
-    message.ref =
-      object.ref !== undefined && object.ref !== null ? KeyRef.fromPartial(object.ref) : undefined;
-    message.reason = object.reason ?? '';
+    message.ref = (object.ref !== undefined && object.ref !== null) ? KeyRef.fromPartial(object.ref) : undefined;
+    message.reason = object.reason ?? "";
     message.evenIfLeased = object.evenIfLeased ?? false;
     return message;
   },
@@ -1620,7 +1635,7 @@ export const ForgetResponse: MessageFns<ForgetResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1684,7 +1699,7 @@ export const GetStatsRequest: MessageFns<GetStatsRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1724,23 +1739,23 @@ export const GetStatsRequest: MessageFns<GetStatsRequest> = {
 };
 
 function createBasePartitionStats(): PartitionStats {
-  return { name: '', estimatedRows: 0n, totalBytes: 0n };
+  return { name: "", estimatedRows: 0n, totalBytes: 0n };
 }
 
 export const PartitionStats: MessageFns<PartitionStats> = {
   encode(message: PartitionStats, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== '') {
+    if (message.name !== "") {
       writer.uint32(10).string(message.name);
     }
     if (message.estimatedRows !== 0n) {
       if (BigInt.asIntN(64, message.estimatedRows) !== message.estimatedRows) {
-        throw new globalThis.Error('value provided for field message.estimatedRows of type int64 too large');
+        throw new globalThis.Error("value provided for field message.estimatedRows of type int64 too large");
       }
       writer.uint32(16).int64(message.estimatedRows);
     }
     if (message.totalBytes !== 0n) {
       if (BigInt.asIntN(64, message.totalBytes) !== message.totalBytes) {
-        throw new globalThis.Error('value provided for field message.totalBytes of type int64 too large');
+        throw new globalThis.Error("value provided for field message.totalBytes of type int64 too large");
       }
       writer.uint32(24).int64(message.totalBytes);
     }
@@ -1751,7 +1766,7 @@ export const PartitionStats: MessageFns<PartitionStats> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1798,23 +1813,23 @@ export const PartitionStats: MessageFns<PartitionStats> = {
 
   fromJSON(object: any): PartitionStats {
     return {
-      name: isSet(object.name) ? globalThis.String(object.name) : '',
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
       estimatedRows: isSet(object.estimatedRows)
         ? BigInt(object.estimatedRows)
         : isSet(object.estimated_rows)
-          ? BigInt(object.estimated_rows)
-          : 0n,
+        ? BigInt(object.estimated_rows)
+        : 0n,
       totalBytes: isSet(object.totalBytes)
         ? BigInt(object.totalBytes)
         : isSet(object.total_bytes)
-          ? BigInt(object.total_bytes)
-          : 0n,
+        ? BigInt(object.total_bytes)
+        : 0n,
     };
   },
 
   toJSON(message: PartitionStats): unknown {
     const obj: any = {};
-    if (message.name !== '') {
+    if (message.name !== "") {
       obj.name = message.name;
     }
     if (message.estimatedRows !== 0n) {
@@ -1831,11 +1846,13 @@ export const PartitionStats: MessageFns<PartitionStats> = {
   },
   fromPartial<I extends Exact<DeepPartial<PartitionStats>, I>>(object: I): PartitionStats {
     const message = createBasePartitionStats();
-    message.name = object.name ?? '';
-    message.estimatedRows =
-      object.estimatedRows !== undefined && object.estimatedRows !== null ? BigInt(object.estimatedRows) : 0n;
-    message.totalBytes =
-      object.totalBytes !== undefined && object.totalBytes !== null ? BigInt(object.totalBytes) : 0n;
+    message.name = object.name ?? "";
+    message.estimatedRows = (object.estimatedRows !== undefined && object.estimatedRows !== null)
+      ? BigInt(object.estimatedRows)
+      : 0n;
+    message.totalBytes = (object.totalBytes !== undefined && object.totalBytes !== null)
+      ? BigInt(object.totalBytes)
+      : 0n;
     return message;
   },
 };
@@ -1859,7 +1876,7 @@ export const GetStatsResponse: MessageFns<GetStatsResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1906,17 +1923,17 @@ export const GetStatsResponse: MessageFns<GetStatsResponse> = {
         : [],
       counters: isObject(object.counters)
         ? (globalThis.Object.entries(object.counters) as [string, any][]).reduce(
-            (acc: { [key: string]: bigint }, [key, value]: [string, any]) => {
-              globalThis.Object.defineProperty(acc, key, {
-                value: BigInt(value as string | number | bigint | boolean),
-                enumerable: true,
-                configurable: true,
-                writable: true,
-              });
-              return acc;
-            },
-            {},
-          )
+          (acc: { [key: string]: bigint }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: BigInt(value as string | number | bigint | boolean),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
         : {},
     };
   },
@@ -1958,17 +1975,17 @@ export const GetStatsResponse: MessageFns<GetStatsResponse> = {
 };
 
 function createBaseGetStatsResponse_CountersEntry(): GetStatsResponse_CountersEntry {
-  return { key: '', value: 0n };
+  return { key: "", value: 0n };
 }
 
 export const GetStatsResponse_CountersEntry: MessageFns<GetStatsResponse_CountersEntry> = {
   encode(message: GetStatsResponse_CountersEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.key !== '') {
+    if (message.key !== "") {
       writer.uint32(10).string(message.key);
     }
     if (message.value !== 0n) {
       if (BigInt.asIntN(64, message.value) !== message.value) {
-        throw new globalThis.Error('value provided for field message.value of type int64 too large');
+        throw new globalThis.Error("value provided for field message.value of type int64 too large");
       }
       writer.uint32(16).int64(message.value);
     }
@@ -1979,7 +1996,7 @@ export const GetStatsResponse_CountersEntry: MessageFns<GetStatsResponse_Counter
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2018,14 +2035,14 @@ export const GetStatsResponse_CountersEntry: MessageFns<GetStatsResponse_Counter
 
   fromJSON(object: any): GetStatsResponse_CountersEntry {
     return {
-      key: isSet(object.key) ? globalThis.String(object.key) : '',
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
       value: isSet(object.value) ? BigInt(object.value) : 0n,
     };
   },
 
   toJSON(message: GetStatsResponse_CountersEntry): unknown {
     const obj: any = {};
-    if (message.key !== '') {
+    if (message.key !== "") {
       obj.key = message.key;
     }
     if (message.value !== 0n) {
@@ -2034,28 +2051,26 @@ export const GetStatsResponse_CountersEntry: MessageFns<GetStatsResponse_Counter
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GetStatsResponse_CountersEntry>, I>>(
-    base?: I,
-  ): GetStatsResponse_CountersEntry {
+  create<I extends Exact<DeepPartial<GetStatsResponse_CountersEntry>, I>>(base?: I): GetStatsResponse_CountersEntry {
     return GetStatsResponse_CountersEntry.fromPartial(base ?? ({} as any));
   },
   fromPartial<I extends Exact<DeepPartial<GetStatsResponse_CountersEntry>, I>>(
     object: I,
   ): GetStatsResponse_CountersEntry {
     const message = createBaseGetStatsResponse_CountersEntry();
-    message.key = object.key ?? '';
-    message.value = object.value !== undefined && object.value !== null ? BigInt(object.value) : 0n;
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null) ? BigInt(object.value) : 0n;
     return message;
   },
 };
 
 function createBaseSweepRequest(): SweepRequest {
-  return { namespace: '', dryRun: false };
+  return { namespace: "", dryRun: false };
 }
 
 export const SweepRequest: MessageFns<SweepRequest> = {
   encode(message: SweepRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.namespace !== '') {
+    if (message.namespace !== "") {
       writer.uint32(10).string(message.namespace);
     }
     if (message.dryRun !== false) {
@@ -2068,7 +2083,7 @@ export const SweepRequest: MessageFns<SweepRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2107,18 +2122,18 @@ export const SweepRequest: MessageFns<SweepRequest> = {
 
   fromJSON(object: any): SweepRequest {
     return {
-      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : '',
+      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : "",
       dryRun: isSet(object.dryRun)
         ? globalThis.Boolean(object.dryRun)
         : isSet(object.dry_run)
-          ? globalThis.Boolean(object.dry_run)
-          : false,
+        ? globalThis.Boolean(object.dry_run)
+        : false,
     };
   },
 
   toJSON(message: SweepRequest): unknown {
     const obj: any = {};
-    if (message.namespace !== '') {
+    if (message.namespace !== "") {
       obj.namespace = message.namespace;
     }
     if (message.dryRun !== false) {
@@ -2132,7 +2147,7 @@ export const SweepRequest: MessageFns<SweepRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<SweepRequest>, I>>(object: I): SweepRequest {
     const message = createBaseSweepRequest();
-    message.namespace = object.namespace ?? '';
+    message.namespace = object.namespace ?? "";
     message.dryRun = object.dryRun ?? false;
     return message;
   },
@@ -2146,13 +2161,13 @@ export const SweepResponse: MessageFns<SweepResponse> = {
   encode(message: SweepResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.removed !== 0n) {
       if (BigInt.asIntN(64, message.removed) !== message.removed) {
-        throw new globalThis.Error('value provided for field message.removed of type int64 too large');
+        throw new globalThis.Error("value provided for field message.removed of type int64 too large");
       }
       writer.uint32(8).int64(message.removed);
     }
     if (message.stripped !== 0n) {
       if (BigInt.asIntN(64, message.stripped) !== message.stripped) {
-        throw new globalThis.Error('value provided for field message.stripped of type int64 too large');
+        throw new globalThis.Error("value provided for field message.stripped of type int64 too large");
       }
       writer.uint32(16).int64(message.stripped);
     }
@@ -2163,7 +2178,7 @@ export const SweepResponse: MessageFns<SweepResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2223,41 +2238,40 @@ export const SweepResponse: MessageFns<SweepResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<SweepResponse>, I>>(object: I): SweepResponse {
     const message = createBaseSweepResponse();
-    message.removed = object.removed !== undefined && object.removed !== null ? BigInt(object.removed) : 0n;
-    message.stripped =
-      object.stripped !== undefined && object.stripped !== null ? BigInt(object.stripped) : 0n;
+    message.removed = (object.removed !== undefined && object.removed !== null) ? BigInt(object.removed) : 0n;
+    message.stripped = (object.stripped !== undefined && object.stripped !== null) ? BigInt(object.stripped) : 0n;
     return message;
   },
 };
 
 function createBaseAuditEntry(): AuditEntry {
-  return { revision: 0n, time: undefined, principal: '', action: '', ref: undefined, reason: '', detail: '' };
+  return { revision: 0n, time: undefined, principal: "", action: "", ref: undefined, reason: "", detail: "" };
 }
 
 export const AuditEntry: MessageFns<AuditEntry> = {
   encode(message: AuditEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.revision !== 0n) {
       if (BigInt.asIntN(64, message.revision) !== message.revision) {
-        throw new globalThis.Error('value provided for field message.revision of type int64 too large');
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
       }
       writer.uint32(8).int64(message.revision);
     }
     if (message.time !== undefined) {
       Timestamp.encode(toTimestamp(message.time), writer.uint32(18).fork()).join();
     }
-    if (message.principal !== '') {
+    if (message.principal !== "") {
       writer.uint32(26).string(message.principal);
     }
-    if (message.action !== '') {
+    if (message.action !== "") {
       writer.uint32(34).string(message.action);
     }
     if (message.ref !== undefined) {
       KeyRef.encode(message.ref, writer.uint32(42).fork()).join();
     }
-    if (message.reason !== '') {
+    if (message.reason !== "") {
       writer.uint32(50).string(message.reason);
     }
-    if (message.detail !== '') {
+    if (message.detail !== "") {
       writer.uint32(58).string(message.detail);
     }
     return writer;
@@ -2267,7 +2281,7 @@ export const AuditEntry: MessageFns<AuditEntry> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2348,11 +2362,11 @@ export const AuditEntry: MessageFns<AuditEntry> = {
     return {
       revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
       time: isSet(object.time) ? fromJsonTimestamp(object.time) : undefined,
-      principal: isSet(object.principal) ? globalThis.String(object.principal) : '',
-      action: isSet(object.action) ? globalThis.String(object.action) : '',
+      principal: isSet(object.principal) ? globalThis.String(object.principal) : "",
+      action: isSet(object.action) ? globalThis.String(object.action) : "",
       ref: isSet(object.ref) ? KeyRef.fromJSON(object.ref) : undefined,
-      reason: isSet(object.reason) ? globalThis.String(object.reason) : '',
-      detail: isSet(object.detail) ? globalThis.String(object.detail) : '',
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
     };
   },
 
@@ -2364,19 +2378,19 @@ export const AuditEntry: MessageFns<AuditEntry> = {
     if (message.time !== undefined) {
       obj.time = message.time.toISOString();
     }
-    if (message.principal !== '') {
+    if (message.principal !== "") {
       obj.principal = message.principal;
     }
-    if (message.action !== '') {
+    if (message.action !== "") {
       obj.action = message.action;
     }
     if (message.ref !== undefined) {
       obj.ref = KeyRef.toJSON(message.ref);
     }
-    if (message.reason !== '') {
+    if (message.reason !== "") {
       obj.reason = message.reason;
     }
-    if (message.detail !== '') {
+    if (message.detail !== "") {
       obj.detail = message.detail;
     }
     return obj;
@@ -2387,32 +2401,30 @@ export const AuditEntry: MessageFns<AuditEntry> = {
   },
   fromPartial<I extends Exact<DeepPartial<AuditEntry>, I>>(object: I): AuditEntry {
     const message = createBaseAuditEntry();
-    message.revision =
-      object.revision !== undefined && object.revision !== null ? BigInt(object.revision) : 0n;
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     message.time = object.time ?? undefined;
-    message.principal = object.principal ?? '';
-    message.action = object.action ?? '';
-    message.ref =
-      object.ref !== undefined && object.ref !== null ? KeyRef.fromPartial(object.ref) : undefined;
-    message.reason = object.reason ?? '';
-    message.detail = object.detail ?? '';
+    message.principal = object.principal ?? "";
+    message.action = object.action ?? "";
+    message.ref = (object.ref !== undefined && object.ref !== null) ? KeyRef.fromPartial(object.ref) : undefined;
+    message.reason = object.reason ?? "";
+    message.detail = object.detail ?? "";
     return message;
   },
 };
 
 function createBaseListAuditRequest(): ListAuditRequest {
-  return { namespace: '', pageSize: 0, pageToken: '' };
+  return { namespace: "", pageSize: 0, pageToken: "" };
 }
 
 export const ListAuditRequest: MessageFns<ListAuditRequest> = {
   encode(message: ListAuditRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.namespace !== '') {
+    if (message.namespace !== "") {
       writer.uint32(10).string(message.namespace);
     }
     if (message.pageSize !== 0) {
       writer.uint32(16).int32(message.pageSize);
     }
-    if (message.pageToken !== '') {
+    if (message.pageToken !== "") {
       writer.uint32(26).string(message.pageToken);
     }
     return writer;
@@ -2422,7 +2434,7 @@ export const ListAuditRequest: MessageFns<ListAuditRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2469,29 +2481,29 @@ export const ListAuditRequest: MessageFns<ListAuditRequest> = {
 
   fromJSON(object: any): ListAuditRequest {
     return {
-      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : '',
+      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : "",
       pageSize: isSet(object.pageSize)
         ? globalThis.Number(object.pageSize)
         : isSet(object.page_size)
-          ? globalThis.Number(object.page_size)
-          : 0,
+        ? globalThis.Number(object.page_size)
+        : 0,
       pageToken: isSet(object.pageToken)
         ? globalThis.String(object.pageToken)
         : isSet(object.page_token)
-          ? globalThis.String(object.page_token)
-          : '',
+        ? globalThis.String(object.page_token)
+        : "",
     };
   },
 
   toJSON(message: ListAuditRequest): unknown {
     const obj: any = {};
-    if (message.namespace !== '') {
+    if (message.namespace !== "") {
       obj.namespace = message.namespace;
     }
     if (message.pageSize !== 0) {
       obj.pageSize = Math.round(message.pageSize);
     }
-    if (message.pageToken !== '') {
+    if (message.pageToken !== "") {
       obj.pageToken = message.pageToken;
     }
     return obj;
@@ -2502,15 +2514,15 @@ export const ListAuditRequest: MessageFns<ListAuditRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<ListAuditRequest>, I>>(object: I): ListAuditRequest {
     const message = createBaseListAuditRequest();
-    message.namespace = object.namespace ?? '';
+    message.namespace = object.namespace ?? "";
     message.pageSize = object.pageSize ?? 0;
-    message.pageToken = object.pageToken ?? '';
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseListAuditResponse(): ListAuditResponse {
-  return { entries: [], nextPageToken: '' };
+  return { entries: [], nextPageToken: "" };
 }
 
 export const ListAuditResponse: MessageFns<ListAuditResponse> = {
@@ -2518,7 +2530,7 @@ export const ListAuditResponse: MessageFns<ListAuditResponse> = {
     for (const v of message.entries) {
       AuditEntry.encode(v!, writer.uint32(10).fork()).join();
     }
-    if (message.nextPageToken !== '') {
+    if (message.nextPageToken !== "") {
       writer.uint32(18).string(message.nextPageToken);
     }
     return writer;
@@ -2528,7 +2540,7 @@ export const ListAuditResponse: MessageFns<ListAuditResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2567,14 +2579,12 @@ export const ListAuditResponse: MessageFns<ListAuditResponse> = {
 
   fromJSON(object: any): ListAuditResponse {
     return {
-      entries: globalThis.Array.isArray(object?.entries)
-        ? object.entries.map((e: any) => AuditEntry.fromJSON(e))
-        : [],
+      entries: globalThis.Array.isArray(object?.entries) ? object.entries.map((e: any) => AuditEntry.fromJSON(e)) : [],
       nextPageToken: isSet(object.nextPageToken)
         ? globalThis.String(object.nextPageToken)
         : isSet(object.next_page_token)
-          ? globalThis.String(object.next_page_token)
-          : '',
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -2583,7 +2593,7 @@ export const ListAuditResponse: MessageFns<ListAuditResponse> = {
     if (message.entries?.length) {
       obj.entries = message.entries.map((e) => AuditEntry.toJSON(e));
     }
-    if (message.nextPageToken !== '') {
+    if (message.nextPageToken !== "") {
       obj.nextPageToken = message.nextPageToken;
     }
     return obj;
@@ -2595,7 +2605,7 @@ export const ListAuditResponse: MessageFns<ListAuditResponse> = {
   fromPartial<I extends Exact<DeepPartial<ListAuditResponse>, I>>(object: I): ListAuditResponse {
     const message = createBaseListAuditResponse();
     message.entries = object.entries?.map((e) => AuditEntry.fromPartial(e)) || [];
-    message.nextPageToken = object.nextPageToken ?? '';
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -2603,12 +2613,12 @@ export const ListAuditResponse: MessageFns<ListAuditResponse> = {
 /** For operators. Errors as in Coordinator. */
 export type AdminDefinition = typeof AdminDefinition;
 export const AdminDefinition = {
-  name: 'Admin',
-  fullName: 'onceward.v1.Admin',
+  name: "Admin",
+  fullName: "onceward.v1.Admin",
   methods: {
     /** Declares a namespace, or replaces its policy. Results already stored keep the retention they were promised. */
     putNamespace: {
-      name: 'PutNamespace',
+      name: "PutNamespace",
       requestType: PutNamespaceRequest as typeof PutNamespaceRequest,
       requestStream: false,
       responseType: Namespace as typeof Namespace,
@@ -2617,34 +2627,34 @@ export const AdminDefinition = {
     },
     /** Reads a namespace. */
     getNamespace: {
-      name: 'GetNamespace',
+      name: "GetNamespace",
       requestType: GetNamespaceRequest as typeof GetNamespaceRequest,
       requestStream: false,
       responseType: Namespace as typeof Namespace,
       responseStream: false,
-      options: { idempotencyLevel: 'NO_SIDE_EFFECTS' },
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
     /** Reads all namespaces, by name. */
     listNamespaces: {
-      name: 'ListNamespaces',
+      name: "ListNamespaces",
       requestType: ListNamespacesRequest as typeof ListNamespacesRequest,
       requestStream: false,
       responseType: ListNamespacesResponse as typeof ListNamespacesResponse,
       responseStream: false,
-      options: { idempotencyLevel: 'NO_SIDE_EFFECTS' },
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
     /** Reads records by page, ordered by namespace, scope and key. */
     listRecords: {
-      name: 'ListRecords',
+      name: "ListRecords",
       requestType: ListRecordsRequest as typeof ListRecordsRequest,
       requestStream: false,
       responseType: ListRecordsResponse as typeof ListRecordsResponse,
       responseStream: false,
-      options: { idempotencyLevel: 'NO_SIDE_EFFECTS' },
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
     /** Decides an INDETERMINATE record: complete it, fail it, or release it for another attempt. Audited. */
     resolve: {
-      name: 'Resolve',
+      name: "Resolve",
       requestType: ResolveRequest as typeof ResolveRequest,
       requestStream: false,
       responseType: ResolveResponse as typeof ResolveResponse,
@@ -2653,7 +2663,7 @@ export const AdminDefinition = {
     },
     /** Removes a record; the key is new afterwards, its tokens still grow. Within 1 s no process replays it. Audited. */
     forget: {
-      name: 'Forget',
+      name: "Forget",
       requestType: ForgetRequest as typeof ForgetRequest,
       requestStream: false,
       responseType: ForgetResponse as typeof ForgetResponse,
@@ -2662,16 +2672,16 @@ export const AdminDefinition = {
     },
     /** Sizes of the store and counters of this process. */
     getStats: {
-      name: 'GetStats',
+      name: "GetStats",
       requestType: GetStatsRequest as typeof GetStatsRequest,
       requestStream: false,
       responseType: GetStatsResponse as typeof GetStatsResponse,
       responseStream: false,
-      options: { idempotencyLevel: 'NO_SIDE_EFFECTS' },
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
     /** Removes expired records now. Not served yet (UNIMPLEMENTED): it comes with the sampler. */
     sweep: {
-      name: 'Sweep',
+      name: "Sweep",
       requestType: SweepRequest as typeof SweepRequest,
       requestStream: false,
       responseType: SweepResponse as typeof SweepResponse,
@@ -2680,12 +2690,12 @@ export const AdminDefinition = {
     },
     /** Reads operator actions, newest first. */
     listAudit: {
-      name: 'ListAudit',
+      name: "ListAudit",
       requestType: ListAuditRequest as typeof ListAuditRequest,
       requestStream: false,
       responseType: ListAuditResponse as typeof ListAuditResponse,
       responseStream: false,
-      options: { idempotencyLevel: 'NO_SIDE_EFFECTS' },
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
   },
 } as const;
@@ -2695,29 +2705,27 @@ export type AdminService = typeof AdminService;
 export const AdminService = {
   /** Declares a namespace, or replaces its policy. Results already stored keep the retention they were promised. */
   putNamespace: {
-    path: '/onceward.v1.Admin/PutNamespace' as const,
+    path: "/onceward.v1.Admin/PutNamespace" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: PutNamespaceRequest): Buffer =>
-      Buffer.from(PutNamespaceRequest.encode(value).finish()),
+    requestSerialize: (value: PutNamespaceRequest): Buffer => Buffer.from(PutNamespaceRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): PutNamespaceRequest => PutNamespaceRequest.decode(value),
     responseSerialize: (value: Namespace): Buffer => Buffer.from(Namespace.encode(value).finish()),
     responseDeserialize: (value: Buffer): Namespace => Namespace.decode(value),
   },
   /** Reads a namespace. */
   getNamespace: {
-    path: '/onceward.v1.Admin/GetNamespace' as const,
+    path: "/onceward.v1.Admin/GetNamespace" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: GetNamespaceRequest): Buffer =>
-      Buffer.from(GetNamespaceRequest.encode(value).finish()),
+    requestSerialize: (value: GetNamespaceRequest): Buffer => Buffer.from(GetNamespaceRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): GetNamespaceRequest => GetNamespaceRequest.decode(value),
     responseSerialize: (value: Namespace): Buffer => Buffer.from(Namespace.encode(value).finish()),
     responseDeserialize: (value: Buffer): Namespace => Namespace.decode(value),
   },
   /** Reads all namespaces, by name. */
   listNamespaces: {
-    path: '/onceward.v1.Admin/ListNamespaces' as const,
+    path: "/onceward.v1.Admin/ListNamespaces" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: ListNamespacesRequest): Buffer =>
@@ -2729,30 +2737,27 @@ export const AdminService = {
   },
   /** Reads records by page, ordered by namespace, scope and key. */
   listRecords: {
-    path: '/onceward.v1.Admin/ListRecords' as const,
+    path: "/onceward.v1.Admin/ListRecords" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: ListRecordsRequest): Buffer =>
-      Buffer.from(ListRecordsRequest.encode(value).finish()),
+    requestSerialize: (value: ListRecordsRequest): Buffer => Buffer.from(ListRecordsRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): ListRecordsRequest => ListRecordsRequest.decode(value),
-    responseSerialize: (value: ListRecordsResponse): Buffer =>
-      Buffer.from(ListRecordsResponse.encode(value).finish()),
+    responseSerialize: (value: ListRecordsResponse): Buffer => Buffer.from(ListRecordsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListRecordsResponse => ListRecordsResponse.decode(value),
   },
   /** Decides an INDETERMINATE record: complete it, fail it, or release it for another attempt. Audited. */
   resolve: {
-    path: '/onceward.v1.Admin/Resolve' as const,
+    path: "/onceward.v1.Admin/Resolve" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: ResolveRequest): Buffer => Buffer.from(ResolveRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): ResolveRequest => ResolveRequest.decode(value),
-    responseSerialize: (value: ResolveResponse): Buffer =>
-      Buffer.from(ResolveResponse.encode(value).finish()),
+    responseSerialize: (value: ResolveResponse): Buffer => Buffer.from(ResolveResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ResolveResponse => ResolveResponse.decode(value),
   },
   /** Removes a record; the key is new afterwards, its tokens still grow. Within 1 s no process replays it. Audited. */
   forget: {
-    path: '/onceward.v1.Admin/Forget' as const,
+    path: "/onceward.v1.Admin/Forget" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: ForgetRequest): Buffer => Buffer.from(ForgetRequest.encode(value).finish()),
@@ -2762,18 +2767,17 @@ export const AdminService = {
   },
   /** Sizes of the store and counters of this process. */
   getStats: {
-    path: '/onceward.v1.Admin/GetStats' as const,
+    path: "/onceward.v1.Admin/GetStats" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: GetStatsRequest): Buffer => Buffer.from(GetStatsRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): GetStatsRequest => GetStatsRequest.decode(value),
-    responseSerialize: (value: GetStatsResponse): Buffer =>
-      Buffer.from(GetStatsResponse.encode(value).finish()),
+    responseSerialize: (value: GetStatsResponse): Buffer => Buffer.from(GetStatsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetStatsResponse => GetStatsResponse.decode(value),
   },
   /** Removes expired records now. Not served yet (UNIMPLEMENTED): it comes with the sampler. */
   sweep: {
-    path: '/onceward.v1.Admin/Sweep' as const,
+    path: "/onceward.v1.Admin/Sweep" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: SweepRequest): Buffer => Buffer.from(SweepRequest.encode(value).finish()),
@@ -2783,14 +2787,12 @@ export const AdminService = {
   },
   /** Reads operator actions, newest first. */
   listAudit: {
-    path: '/onceward.v1.Admin/ListAudit' as const,
+    path: "/onceward.v1.Admin/ListAudit" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: ListAuditRequest): Buffer =>
-      Buffer.from(ListAuditRequest.encode(value).finish()),
+    requestSerialize: (value: ListAuditRequest): Buffer => Buffer.from(ListAuditRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): ListAuditRequest => ListAuditRequest.decode(value),
-    responseSerialize: (value: ListAuditResponse): Buffer =>
-      Buffer.from(ListAuditResponse.encode(value).finish()),
+    responseSerialize: (value: ListAuditResponse): Buffer => Buffer.from(ListAuditResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListAuditResponse => ListAuditResponse.decode(value),
   },
 } as const;
@@ -2963,7 +2965,7 @@ export interface AdminClient extends Client {
   ): ClientUnaryCall;
 }
 
-export const AdminClient = makeGenericClientConstructor(AdminService, 'onceward.v1.Admin') as unknown as {
+export const AdminClient = makeGenericClientConstructor(AdminService, "onceward.v1.Admin") as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): AdminClient;
   service: typeof AdminService;
   serviceName: string;
@@ -2971,23 +2973,15 @@ export const AdminClient = makeGenericClientConstructor(AdminService, 'onceward.
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
-type DeepPartial<T> = T extends bigint
-  ? string | number | bigint
-  : T extends Builtin
-    ? T
-    : T extends globalThis.Array<infer U>
-      ? globalThis.Array<DeepPartial<U>>
-      : T extends ReadonlyArray<infer U>
-        ? ReadonlyArray<DeepPartial<U>>
-        : T extends { $case: string; value: unknown }
-          ? { $case: T['$case']; value?: DeepPartial<T['value']> }
-          : T extends {}
-            ? { [K in keyof T]?: DeepPartial<T[K]> }
-            : Partial<T>;
+type DeepPartial<T> = T extends bigint ? string | number | bigint
+  : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>>
+  : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
+  : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
+  : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
+  : Partial<T>;
 
 type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin
-  ? P
+type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
 function toTimestamp(date: Date): Timestamp {
@@ -3005,7 +2999,7 @@ function fromTimestamp(t: Timestamp): Date {
 function fromJsonTimestamp(o: any): Date {
   if (o instanceof globalThis.Date) {
     return o;
-  } else if (typeof o === 'string') {
+  } else if (typeof o === "string") {
     return new globalThis.Date(o);
   } else {
     return fromTimestamp(Timestamp.fromJSON(o));
@@ -3013,7 +3007,7 @@ function fromJsonTimestamp(o: any): Date {
 }
 
 function isObject(value: any): boolean {
-  return typeof value === 'object' && value !== null;
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {

@@ -5,7 +5,7 @@
 // source: onceward/v1/coordinator.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
+import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   type CallOptions,
   type ChannelCredentials,
@@ -19,10 +19,10 @@ import {
   type Metadata,
   type ServiceError,
   type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
-import { Duration } from '../../google/protobuf/duration.js';
-import { Timestamp } from '../../google/protobuf/timestamp.js';
-import { Status as Status1 } from '../../google/rpc/status.js';
+} from "@grpc/grpc-js";
+import { Duration } from "../../google/protobuf/duration.js";
+import { Timestamp } from "../../google/protobuf/timestamp.js";
+import { Status as Status1 } from "../../google/rpc/status.js";
 import {
   Fingerprint,
   KeyRef,
@@ -37,12 +37,14 @@ import {
   stateFromJSON,
   stateToJSON,
   Status,
-} from './record.js';
+} from "./record.js";
 
 /** Begin: ask before acting. */
 export interface BeginRequest {
   /** The identity of the operation. Required. */
-  ref: KeyRef | undefined;
+  ref:
+    | KeyRef
+    | undefined;
   /**
    * What is being done: the full gRPC method `/pkg.Service/Method`, or any label. 1 to 255 visible ASCII characters.
    * A known key with another operation is refused with KEY_MISMATCH. Required.
@@ -52,30 +54,42 @@ export interface BeginRequest {
    * Digest of the request. A known key with another digest of the same version is refused with KEY_MISMATCH. Absent:
    * not compared.
    */
-  fingerprint: Fingerprint | undefined;
+  fingerprint:
+    | Fingerprint
+    | undefined;
   /**
    * Minted by the caller once per execution attempt and used again for every resend of that Begin. 1 to 64 visible ASCII
    * characters, e.g. a UUID. Required.
    */
   attemptId: string;
   /** How long the lease shall last: 100 ms to the namespace's `max_lease`. Absent: the namespace's `default_lease`. */
-  lease: Duration | undefined;
+  lease:
+    | Duration
+    | undefined;
   /** How long to stay when someone else is running it: 0 to 300 s, cut to the call's deadline. Absent: 0, answer at once. */
-  wait: Duration | undefined;
+  wait:
+    | Duration
+    | undefined;
   /** The operation this one is called from, for lineage; it needs no record of its own here. Absent for a root. */
-  parent: KeyRef | undefined;
+  parent:
+    | KeyRef
+    | undefined;
   /** Stored with a new record: at most 16, names `[a-z0-9_.-]{1,63}`, values up to 255 bytes without control characters. */
   labels: { [key: string]: string };
   /**
    * When the caller first tried this key. A key unknown here whose first attempt lies before everything retention still
    * remembers is refused with KEY_TOO_OLD. Absent: the birth time of a UUIDv7 key, if it is one.
    */
-  firstAttemptTime: Date | undefined;
+  firstAttemptTime:
+    | Date
+    | undefined;
   /**
    * How long the result shall be replayed; between the namespace's `result_retention` and `max_result_retention`.
    * Absent: the namespace's. Complete may still name another.
    */
-  resultRetention: Retention | undefined;
+  resultRetention:
+    | Retention
+    | undefined;
   /** What a lapse of this lease leads to. Unset: the namespace's policy. */
   onLapse: OnLapse;
   /** W3C `traceparent` of the call, given back in replays. 0 or 55 characters. */
@@ -92,16 +106,20 @@ export interface BeginResponse {
   /** Always one of these. */
   outcome:
     | //
-      /** Run it. */
-      { $case: 'execute'; value: Execute } //
-      /** It is finished: give this back. */
-    | { $case: 'replay'; value: Replay } //
+    /** Run it. */
+    { $case: "execute"; value: Execute }
+    | //
+    /** It is finished: give this back. */
+    { $case: "replay"; value: Replay }
+    | //
     /** Someone else holds the lease. */
-    | { $case: 'inProgress'; value: InProgress } //
+    { $case: "inProgress"; value: InProgress }
+    | //
     /** The outcome is unknown; waits for Admin.Resolve. */
-    | { $case: 'indeterminate'; value: Indeterminate } //
+    { $case: "indeterminate"; value: Indeterminate }
+    | //
     /** It was done, and only the tombstone is left: do not run it. */
-    | { $case: 'resultExpired'; value: ResultExpired }
+    { $case: "resultExpired"; value: ResultExpired }
     | undefined;
 }
 
@@ -115,21 +133,36 @@ export interface Execute {
   /** Which grant this is, from 1. */
   attempt: number;
   /** How long the lease lasts, to be counted from the moment the request was sent. */
-  lease: Duration | undefined;
+  lease:
+    | Duration
+    | undefined;
   /** The last checkpoint of earlier attempts; absent if there is none. */
-  checkpoint?: Buffer | undefined;
+  checkpoint?:
+    | Buffer
+    | undefined;
   /** True when an earlier attempt's lease lapsed: its effect may have happened. */
   takeover: boolean;
+  /**
+   * How long the call waited for someone else before this grant; absent if it did not. The lease may be counted from the
+   * moment the request was sent plus this.
+   */
+  waited: Duration | undefined;
 }
 
 /** The stored answer. */
 export interface Replay {
   /** The result, byte for byte. */
-  result: Result | undefined;
+  result:
+    | Result
+    | undefined;
   /** When it finished, on the database clock. */
-  finishTime: Date | undefined;
+  finishTime:
+    | Date
+    | undefined;
   /** Until when it is replayed; absent for ever. */
-  expireTime: Date | undefined;
+  expireTime:
+    | Date
+    | undefined;
   /** Grants it took. */
   attempts: number;
   /** W3C `traceparent` of the execution; empty if unknown. */
@@ -139,9 +172,13 @@ export interface Replay {
 /** Someone else holds the lease. */
 export interface InProgress {
   /** What is left of it. */
-  leaseLeft: Duration | undefined;
+  leaseLeft:
+    | Duration
+    | undefined;
   /** When it makes sense to ask again. */
-  retryAfter: Duration | undefined;
+  retryAfter:
+    | Duration
+    | undefined;
   /** Which grant is running. */
   attempt: number;
 }
@@ -155,7 +192,9 @@ export interface Indeterminate {
 /** Done, and the result is no longer kept. */
 export interface ResultExpired {
   /** When it finished, on the database clock. */
-  finishTime: Date | undefined;
+  finishTime:
+    | Date
+    | undefined;
   /** Until when the tombstone is kept; absent for ever. */
   expireTime: Date | undefined;
 }
@@ -163,11 +202,15 @@ export interface ResultExpired {
 /** Complete: the operation succeeded. */
 export interface CompleteRequest {
   /** The identity of the operation. Required. */
-  ref: KeyRef | undefined;
+  ref:
+    | KeyRef
+    | undefined;
   /** From Execute. Above 0. Required. */
   fencingToken: bigint;
   /** The result; absent is an empty one. Its status must be OK or absent. */
-  result: Result | undefined;
+  result:
+    | Result
+    | undefined;
   /**
    * How long it shall be replayed; between the namespace's `result_retention` and `max_result_retention`. Absent: what
    * Begin asked for, else the namespace's.
@@ -186,13 +229,17 @@ export interface CompleteResponse {
 /** Fail: the operation did not succeed. */
 export interface FailRequest {
   /** The identity of the operation. Required. */
-  ref: KeyRef | undefined;
+  ref:
+    | KeyRef
+    | undefined;
   /** From Execute. Above 0. Required. */
   fencingToken: bigint;
   /** Required. */
   kind: FailRequest_Kind;
   /** The error; its code must not be OK. Required. */
-  status: Status | undefined;
+  status:
+    | Status
+    | undefined;
   /** Trailing metadata to replay with a final failure; limits as in Result. */
   trailingMetadata: MetadataEntry[];
   /** With KIND_RETRYABLE: when another attempt makes sense, 0 to 24 h, kept with the last error. Absent: no hint. */
@@ -212,29 +259,29 @@ export enum FailRequest_Kind {
 export function failRequest_KindFromJSON(object: any): FailRequest_Kind {
   switch (object) {
     case 0:
-    case 'KIND_UNSPECIFIED':
+    case "KIND_UNSPECIFIED":
       return FailRequest_Kind.UNSPECIFIED;
     case 1:
-    case 'KIND_FINAL':
+    case "KIND_FINAL":
       return FailRequest_Kind.FINAL;
     case 2:
-    case 'KIND_RETRYABLE':
+    case "KIND_RETRYABLE":
       return FailRequest_Kind.RETRYABLE;
     default:
-      throw new globalThis.Error('Unrecognized enum value ' + object + ' for enum FailRequest_Kind');
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum FailRequest_Kind");
   }
 }
 
 export function failRequest_KindToJSON(object: FailRequest_Kind): string {
   switch (object) {
     case FailRequest_Kind.UNSPECIFIED:
-      return 'KIND_UNSPECIFIED';
+      return "KIND_UNSPECIFIED";
     case FailRequest_Kind.FINAL:
-      return 'KIND_FINAL';
+      return "KIND_FINAL";
     case FailRequest_Kind.RETRYABLE:
-      return 'KIND_RETRYABLE';
+      return "KIND_RETRYABLE";
     default:
-      throw new globalThis.Error('Unrecognized enum value ' + object + ' for enum FailRequest_Kind');
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum FailRequest_Kind");
   }
 }
 
@@ -249,16 +296,22 @@ export interface FailResponse {
 /** Heartbeat: still at it. */
 export interface HeartbeatRequest {
   /** The identity of the operation. Required. */
-  ref: KeyRef | undefined;
+  ref:
+    | KeyRef
+    | undefined;
   /** From Execute. Above 0. Required. */
   fencingToken: bigint;
   /**
    * How long the lease shall last from now: 100 ms to the namespace's `max_lease`. It never shortens a lease. Absent:
    * the namespace's `default_lease`.
    */
-  lease: Duration | undefined;
+  lease:
+    | Duration
+    | undefined;
   /** How far the work got, given to the next attempt; at most 64 KiB. Absent: keep the last one. */
-  checkpoint?: Buffer | undefined;
+  checkpoint?:
+    | Buffer
+    | undefined;
   /**
    * Orders checkpoints of one attempt: one with a smaller number than the stored is ignored, so that a resent heartbeat
    * can't bring back an older one. 0 or above. Default 0.
@@ -275,7 +328,9 @@ export interface HeartbeatResponse {
 /** Lookup: look, don't touch. */
 export interface LookupRequest {
   /** The identity of the operation. Required. */
-  ref: KeyRef | undefined;
+  ref:
+    | KeyRef
+    | undefined;
   /** Include the result. */
   withResult: boolean;
   /** Include the operations called from this one. */
@@ -308,16 +363,20 @@ export interface Call {
   /** One of these; a Call with none is refused. */
   request:
     | //
-      /** As Coordinator.Begin. */
-      { $case: 'begin'; value: BeginRequest } //
-      /** As Coordinator.Complete. */
-    | { $case: 'complete'; value: CompleteRequest } //
+    /** As Coordinator.Begin. */
+    { $case: "begin"; value: BeginRequest }
+    | //
+    /** As Coordinator.Complete. */
+    { $case: "complete"; value: CompleteRequest }
+    | //
     /** As Coordinator.Fail. */
-    | { $case: 'fail'; value: FailRequest } //
+    { $case: "fail"; value: FailRequest }
+    | //
     /** As Coordinator.Heartbeat. */
-    | { $case: 'heartbeat'; value: HeartbeatRequest } //
+    { $case: "heartbeat"; value: HeartbeatRequest }
+    | //
     /** As Coordinator.Lookup. */
-    | { $case: 'lookup'; value: LookupRequest }
+    { $case: "lookup"; value: LookupRequest }
     | undefined;
 }
 
@@ -328,18 +387,23 @@ export interface Answer {
   /** Always one of these. */
   response:
     | //
-      /** The answer to `begin`. */
-      { $case: 'begin'; value: BeginResponse } //
-      /** The answer to `complete`. */
-    | { $case: 'complete'; value: CompleteResponse } //
+    /** The answer to `begin`. */
+    { $case: "begin"; value: BeginResponse }
+    | //
+    /** The answer to `complete`. */
+    { $case: "complete"; value: CompleteResponse }
+    | //
     /** The answer to `fail`. */
-    | { $case: 'fail'; value: FailResponse } //
+    { $case: "fail"; value: FailResponse }
+    | //
     /** The answer to `heartbeat`. */
-    | { $case: 'heartbeat'; value: HeartbeatResponse } //
+    { $case: "heartbeat"; value: HeartbeatResponse }
+    | //
     /** The answer to `lookup`. */
-    | { $case: 'lookup'; value: Record } //
+    { $case: "lookup"; value: Record }
+    | //
     /** The error, with the same details as in `grpc-status-details-bin`. */
-    | { $case: 'status'; value: Status1 }
+    { $case: "status"; value: Status1 }
     | undefined;
 }
 
@@ -368,7 +432,8 @@ export interface SessionResponse {
 }
 
 /** GetServerInfo has no parameters. */
-export interface GetServerInfoRequest {}
+export interface GetServerInfoRequest {
+}
 
 /** What this server is. */
 export interface GetServerInfoResponse {
@@ -377,7 +442,9 @@ export interface GetServerInfoResponse {
   /** Random id of this process. */
   instanceId: string;
   /** When it started, on its own clock. */
-  startTime: Date | undefined;
+  startTime:
+    | Date
+    | undefined;
   /** Version of Postgres, e.g. `18.4`. */
   postgresVersion: string;
   /** Hash partitions of the key store. */
@@ -391,9 +458,9 @@ export interface GetServerInfoResponse {
 function createBaseBeginRequest(): BeginRequest {
   return {
     ref: undefined,
-    operation: '',
+    operation: "",
     fingerprint: undefined,
-    attemptId: '',
+    attemptId: "",
     lease: undefined,
     wait: undefined,
     parent: undefined,
@@ -401,7 +468,7 @@ function createBaseBeginRequest(): BeginRequest {
     firstAttemptTime: undefined,
     resultRetention: undefined,
     onLapse: 0,
-    traceparent: '',
+    traceparent: "",
   };
 }
 
@@ -410,13 +477,13 @@ export const BeginRequest: MessageFns<BeginRequest> = {
     if (message.ref !== undefined) {
       KeyRef.encode(message.ref, writer.uint32(10).fork()).join();
     }
-    if (message.operation !== '') {
+    if (message.operation !== "") {
       writer.uint32(18).string(message.operation);
     }
     if (message.fingerprint !== undefined) {
       Fingerprint.encode(message.fingerprint, writer.uint32(26).fork()).join();
     }
-    if (message.attemptId !== '') {
+    if (message.attemptId !== "") {
       writer.uint32(34).string(message.attemptId);
     }
     if (message.lease !== undefined) {
@@ -440,7 +507,7 @@ export const BeginRequest: MessageFns<BeginRequest> = {
     if (message.onLapse !== 0) {
       writer.uint32(88).int32(message.onLapse);
     }
-    if (message.traceparent !== '') {
+    if (message.traceparent !== "") {
       writer.uint32(98).string(message.traceparent);
     }
     return writer;
@@ -450,7 +517,7 @@ export const BeginRequest: MessageFns<BeginRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -573,46 +640,46 @@ export const BeginRequest: MessageFns<BeginRequest> = {
   fromJSON(object: any): BeginRequest {
     return {
       ref: isSet(object.ref) ? KeyRef.fromJSON(object.ref) : undefined,
-      operation: isSet(object.operation) ? globalThis.String(object.operation) : '',
+      operation: isSet(object.operation) ? globalThis.String(object.operation) : "",
       fingerprint: isSet(object.fingerprint) ? Fingerprint.fromJSON(object.fingerprint) : undefined,
       attemptId: isSet(object.attemptId)
         ? globalThis.String(object.attemptId)
         : isSet(object.attempt_id)
-          ? globalThis.String(object.attempt_id)
-          : '',
+        ? globalThis.String(object.attempt_id)
+        : "",
       lease: isSet(object.lease) ? Duration.fromJSON(object.lease) : undefined,
       wait: isSet(object.wait) ? Duration.fromJSON(object.wait) : undefined,
       parent: isSet(object.parent) ? KeyRef.fromJSON(object.parent) : undefined,
       labels: isObject(object.labels)
         ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
-            (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-              globalThis.Object.defineProperty(acc, key, {
-                value: globalThis.String(value),
-                enumerable: true,
-                configurable: true,
-                writable: true,
-              });
-              return acc;
-            },
-            {},
-          )
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
         : {},
       firstAttemptTime: isSet(object.firstAttemptTime)
         ? fromJsonTimestamp(object.firstAttemptTime)
         : isSet(object.first_attempt_time)
-          ? fromJsonTimestamp(object.first_attempt_time)
-          : undefined,
+        ? fromJsonTimestamp(object.first_attempt_time)
+        : undefined,
       resultRetention: isSet(object.resultRetention)
         ? Retention.fromJSON(object.resultRetention)
         : isSet(object.result_retention)
-          ? Retention.fromJSON(object.result_retention)
-          : undefined,
+        ? Retention.fromJSON(object.result_retention)
+        : undefined,
       onLapse: isSet(object.onLapse)
         ? onLapseFromJSON(object.onLapse)
         : isSet(object.on_lapse)
-          ? onLapseFromJSON(object.on_lapse)
-          : 0,
-      traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : '',
+        ? onLapseFromJSON(object.on_lapse)
+        : 0,
+      traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : "",
     };
   },
 
@@ -621,13 +688,13 @@ export const BeginRequest: MessageFns<BeginRequest> = {
     if (message.ref !== undefined) {
       obj.ref = KeyRef.toJSON(message.ref);
     }
-    if (message.operation !== '') {
+    if (message.operation !== "") {
       obj.operation = message.operation;
     }
     if (message.fingerprint !== undefined) {
       obj.fingerprint = Fingerprint.toJSON(message.fingerprint);
     }
-    if (message.attemptId !== '') {
+    if (message.attemptId !== "") {
       obj.attemptId = message.attemptId;
     }
     if (message.lease !== undefined) {
@@ -657,7 +724,7 @@ export const BeginRequest: MessageFns<BeginRequest> = {
     if (message.onLapse !== 0) {
       obj.onLapse = onLapseToJSON(message.onLapse);
     }
-    if (message.traceparent !== '') {
+    if (message.traceparent !== "") {
       obj.traceparent = message.traceparent;
     }
     return obj;
@@ -668,20 +735,19 @@ export const BeginRequest: MessageFns<BeginRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<BeginRequest>, I>>(object: I): BeginRequest {
     const message = createBaseBeginRequest();
-    message.ref =
-      object.ref !== undefined && object.ref !== null ? KeyRef.fromPartial(object.ref) : undefined;
-    message.operation = object.operation ?? '';
-    message.fingerprint =
-      object.fingerprint !== undefined && object.fingerprint !== null
-        ? Fingerprint.fromPartial(object.fingerprint)
-        : undefined;
-    message.attemptId = object.attemptId ?? '';
-    message.lease =
-      object.lease !== undefined && object.lease !== null ? Duration.fromPartial(object.lease) : undefined;
-    message.wait =
-      object.wait !== undefined && object.wait !== null ? Duration.fromPartial(object.wait) : undefined;
-    message.parent =
-      object.parent !== undefined && object.parent !== null ? KeyRef.fromPartial(object.parent) : undefined;
+    message.ref = (object.ref !== undefined && object.ref !== null) ? KeyRef.fromPartial(object.ref) : undefined;
+    message.operation = object.operation ?? "";
+    message.fingerprint = (object.fingerprint !== undefined && object.fingerprint !== null)
+      ? Fingerprint.fromPartial(object.fingerprint)
+      : undefined;
+    message.attemptId = object.attemptId ?? "";
+    message.lease = (object.lease !== undefined && object.lease !== null)
+      ? Duration.fromPartial(object.lease)
+      : undefined;
+    message.wait = (object.wait !== undefined && object.wait !== null) ? Duration.fromPartial(object.wait) : undefined;
+    message.parent = (object.parent !== undefined && object.parent !== null)
+      ? KeyRef.fromPartial(object.parent)
+      : undefined;
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
@@ -692,26 +758,25 @@ export const BeginRequest: MessageFns<BeginRequest> = {
       {},
     );
     message.firstAttemptTime = object.firstAttemptTime ?? undefined;
-    message.resultRetention =
-      object.resultRetention !== undefined && object.resultRetention !== null
-        ? Retention.fromPartial(object.resultRetention)
-        : undefined;
+    message.resultRetention = (object.resultRetention !== undefined && object.resultRetention !== null)
+      ? Retention.fromPartial(object.resultRetention)
+      : undefined;
     message.onLapse = object.onLapse ?? 0;
-    message.traceparent = object.traceparent ?? '';
+    message.traceparent = object.traceparent ?? "";
     return message;
   },
 };
 
 function createBaseBeginRequest_LabelsEntry(): BeginRequest_LabelsEntry {
-  return { key: '', value: '' };
+  return { key: "", value: "" };
 }
 
 export const BeginRequest_LabelsEntry: MessageFns<BeginRequest_LabelsEntry> = {
   encode(message: BeginRequest_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.key !== '') {
+    if (message.key !== "") {
       writer.uint32(10).string(message.key);
     }
-    if (message.value !== '') {
+    if (message.value !== "") {
       writer.uint32(18).string(message.value);
     }
     return writer;
@@ -721,7 +786,7 @@ export const BeginRequest_LabelsEntry: MessageFns<BeginRequest_LabelsEntry> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -760,17 +825,17 @@ export const BeginRequest_LabelsEntry: MessageFns<BeginRequest_LabelsEntry> = {
 
   fromJSON(object: any): BeginRequest_LabelsEntry {
     return {
-      key: isSet(object.key) ? globalThis.String(object.key) : '',
-      value: isSet(object.value) ? globalThis.String(object.value) : '',
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
     };
   },
 
   toJSON(message: BeginRequest_LabelsEntry): unknown {
     const obj: any = {};
-    if (message.key !== '') {
+    if (message.key !== "") {
       obj.key = message.key;
     }
-    if (message.value !== '') {
+    if (message.value !== "") {
       obj.value = message.value;
     }
     return obj;
@@ -779,12 +844,10 @@ export const BeginRequest_LabelsEntry: MessageFns<BeginRequest_LabelsEntry> = {
   create<I extends Exact<DeepPartial<BeginRequest_LabelsEntry>, I>>(base?: I): BeginRequest_LabelsEntry {
     return BeginRequest_LabelsEntry.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<BeginRequest_LabelsEntry>, I>>(
-    object: I,
-  ): BeginRequest_LabelsEntry {
+  fromPartial<I extends Exact<DeepPartial<BeginRequest_LabelsEntry>, I>>(object: I): BeginRequest_LabelsEntry {
     const message = createBaseBeginRequest_LabelsEntry();
-    message.key = object.key ?? '';
-    message.value = object.value ?? '';
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -796,19 +859,19 @@ function createBaseBeginResponse(): BeginResponse {
 export const BeginResponse: MessageFns<BeginResponse> = {
   encode(message: BeginResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     switch (message.outcome?.$case) {
-      case 'execute':
+      case "execute":
         Execute.encode(message.outcome.value, writer.uint32(10).fork()).join();
         break;
-      case 'replay':
+      case "replay":
         Replay.encode(message.outcome.value, writer.uint32(18).fork()).join();
         break;
-      case 'inProgress':
+      case "inProgress":
         InProgress.encode(message.outcome.value, writer.uint32(26).fork()).join();
         break;
-      case 'indeterminate':
+      case "indeterminate":
         Indeterminate.encode(message.outcome.value, writer.uint32(34).fork()).join();
         break;
-      case 'resultExpired':
+      case "resultExpired":
         ResultExpired.encode(message.outcome.value, writer.uint32(42).fork()).join();
         break;
     }
@@ -819,7 +882,7 @@ export const BeginResponse: MessageFns<BeginResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -833,7 +896,7 @@ export const BeginResponse: MessageFns<BeginResponse> = {
               break;
             }
 
-            message.outcome = { $case: 'execute', value: Execute.decode(reader, reader.uint32()) };
+            message.outcome = { $case: "execute", value: Execute.decode(reader, reader.uint32()) };
             continue;
           }
           case 2: {
@@ -841,7 +904,7 @@ export const BeginResponse: MessageFns<BeginResponse> = {
               break;
             }
 
-            message.outcome = { $case: 'replay', value: Replay.decode(reader, reader.uint32()) };
+            message.outcome = { $case: "replay", value: Replay.decode(reader, reader.uint32()) };
             continue;
           }
           case 3: {
@@ -849,7 +912,7 @@ export const BeginResponse: MessageFns<BeginResponse> = {
               break;
             }
 
-            message.outcome = { $case: 'inProgress', value: InProgress.decode(reader, reader.uint32()) };
+            message.outcome = { $case: "inProgress", value: InProgress.decode(reader, reader.uint32()) };
             continue;
           }
           case 4: {
@@ -857,10 +920,7 @@ export const BeginResponse: MessageFns<BeginResponse> = {
               break;
             }
 
-            message.outcome = {
-              $case: 'indeterminate',
-              value: Indeterminate.decode(reader, reader.uint32()),
-            };
+            message.outcome = { $case: "indeterminate", value: Indeterminate.decode(reader, reader.uint32()) };
             continue;
           }
           case 5: {
@@ -868,10 +928,7 @@ export const BeginResponse: MessageFns<BeginResponse> = {
               break;
             }
 
-            message.outcome = {
-              $case: 'resultExpired',
-              value: ResultExpired.decode(reader, reader.uint32()),
-            };
+            message.outcome = { $case: "resultExpired", value: ResultExpired.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -889,34 +946,34 @@ export const BeginResponse: MessageFns<BeginResponse> = {
   fromJSON(object: any): BeginResponse {
     return {
       outcome: isSet(object.execute)
-        ? { $case: 'execute', value: Execute.fromJSON(object.execute) }
+        ? { $case: "execute", value: Execute.fromJSON(object.execute) }
         : isSet(object.replay)
-          ? { $case: 'replay', value: Replay.fromJSON(object.replay) }
-          : isSet(object.inProgress)
-            ? { $case: 'inProgress', value: InProgress.fromJSON(object.inProgress) }
-            : isSet(object.in_progress)
-              ? { $case: 'inProgress', value: InProgress.fromJSON(object.in_progress) }
-              : isSet(object.indeterminate)
-                ? { $case: 'indeterminate', value: Indeterminate.fromJSON(object.indeterminate) }
-                : isSet(object.resultExpired)
-                  ? { $case: 'resultExpired', value: ResultExpired.fromJSON(object.resultExpired) }
-                  : isSet(object.result_expired)
-                    ? { $case: 'resultExpired', value: ResultExpired.fromJSON(object.result_expired) }
-                    : undefined,
+        ? { $case: "replay", value: Replay.fromJSON(object.replay) }
+        : isSet(object.inProgress)
+        ? { $case: "inProgress", value: InProgress.fromJSON(object.inProgress) }
+        : isSet(object.in_progress)
+        ? { $case: "inProgress", value: InProgress.fromJSON(object.in_progress) }
+        : isSet(object.indeterminate)
+        ? { $case: "indeterminate", value: Indeterminate.fromJSON(object.indeterminate) }
+        : isSet(object.resultExpired)
+        ? { $case: "resultExpired", value: ResultExpired.fromJSON(object.resultExpired) }
+        : isSet(object.result_expired)
+        ? { $case: "resultExpired", value: ResultExpired.fromJSON(object.result_expired) }
+        : undefined,
     };
   },
 
   toJSON(message: BeginResponse): unknown {
     const obj: any = {};
-    if (message.outcome?.$case === 'execute') {
+    if (message.outcome?.$case === "execute") {
       obj.execute = Execute.toJSON(message.outcome.value);
-    } else if (message.outcome?.$case === 'replay') {
+    } else if (message.outcome?.$case === "replay") {
       obj.replay = Replay.toJSON(message.outcome.value);
-    } else if (message.outcome?.$case === 'inProgress') {
+    } else if (message.outcome?.$case === "inProgress") {
       obj.inProgress = InProgress.toJSON(message.outcome.value);
-    } else if (message.outcome?.$case === 'indeterminate') {
+    } else if (message.outcome?.$case === "indeterminate") {
       obj.indeterminate = Indeterminate.toJSON(message.outcome.value);
-    } else if (message.outcome?.$case === 'resultExpired') {
+    } else if (message.outcome?.$case === "resultExpired") {
       obj.resultExpired = ResultExpired.toJSON(message.outcome.value);
     }
     return obj;
@@ -928,39 +985,33 @@ export const BeginResponse: MessageFns<BeginResponse> = {
   fromPartial<I extends Exact<DeepPartial<BeginResponse>, I>>(object: I): BeginResponse {
     const message = createBaseBeginResponse();
     switch (object.outcome?.$case) {
-      case 'execute': {
+      case "execute": {
         if (object.outcome?.value !== undefined && object.outcome?.value !== null) {
-          message.outcome = { $case: 'execute', value: Execute.fromPartial(object.outcome.value) };
+          message.outcome = { $case: "execute", value: Execute.fromPartial(object.outcome.value) };
         }
         break;
       }
-      case 'replay': {
+      case "replay": {
         if (object.outcome?.value !== undefined && object.outcome?.value !== null) {
-          message.outcome = { $case: 'replay', value: Replay.fromPartial(object.outcome.value) };
+          message.outcome = { $case: "replay", value: Replay.fromPartial(object.outcome.value) };
         }
         break;
       }
-      case 'inProgress': {
+      case "inProgress": {
         if (object.outcome?.value !== undefined && object.outcome?.value !== null) {
-          message.outcome = { $case: 'inProgress', value: InProgress.fromPartial(object.outcome.value) };
+          message.outcome = { $case: "inProgress", value: InProgress.fromPartial(object.outcome.value) };
         }
         break;
       }
-      case 'indeterminate': {
+      case "indeterminate": {
         if (object.outcome?.value !== undefined && object.outcome?.value !== null) {
-          message.outcome = {
-            $case: 'indeterminate',
-            value: Indeterminate.fromPartial(object.outcome.value),
-          };
+          message.outcome = { $case: "indeterminate", value: Indeterminate.fromPartial(object.outcome.value) };
         }
         break;
       }
-      case 'resultExpired': {
+      case "resultExpired": {
         if (object.outcome?.value !== undefined && object.outcome?.value !== null) {
-          message.outcome = {
-            $case: 'resultExpired',
-            value: ResultExpired.fromPartial(object.outcome.value),
-          };
+          message.outcome = { $case: "resultExpired", value: ResultExpired.fromPartial(object.outcome.value) };
         }
         break;
       }
@@ -970,14 +1021,14 @@ export const BeginResponse: MessageFns<BeginResponse> = {
 };
 
 function createBaseExecute(): Execute {
-  return { fencingToken: 0n, attempt: 0, lease: undefined, checkpoint: undefined, takeover: false };
+  return { fencingToken: 0n, attempt: 0, lease: undefined, checkpoint: undefined, takeover: false, waited: undefined };
 }
 
 export const Execute: MessageFns<Execute> = {
   encode(message: Execute, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.fencingToken !== 0n) {
       if (BigInt.asIntN(64, message.fencingToken) !== message.fencingToken) {
-        throw new globalThis.Error('value provided for field message.fencingToken of type int64 too large');
+        throw new globalThis.Error("value provided for field message.fencingToken of type int64 too large");
       }
       writer.uint32(8).int64(message.fencingToken);
     }
@@ -993,6 +1044,9 @@ export const Execute: MessageFns<Execute> = {
     if (message.takeover !== false) {
       writer.uint32(40).bool(message.takeover);
     }
+    if (message.waited !== undefined) {
+      Duration.encode(message.waited, writer.uint32(50).fork()).join();
+    }
     return writer;
   },
 
@@ -1000,7 +1054,7 @@ export const Execute: MessageFns<Execute> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1049,6 +1103,14 @@ export const Execute: MessageFns<Execute> = {
             message.takeover = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.waited = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1066,12 +1128,13 @@ export const Execute: MessageFns<Execute> = {
       fencingToken: isSet(object.fencingToken)
         ? BigInt(object.fencingToken)
         : isSet(object.fencing_token)
-          ? BigInt(object.fencing_token)
-          : 0n,
+        ? BigInt(object.fencing_token)
+        : 0n,
       attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
       lease: isSet(object.lease) ? Duration.fromJSON(object.lease) : undefined,
       checkpoint: isSet(object.checkpoint) ? Buffer.from(bytesFromBase64(object.checkpoint)) : undefined,
       takeover: isSet(object.takeover) ? globalThis.Boolean(object.takeover) : false,
+      waited: isSet(object.waited) ? Duration.fromJSON(object.waited) : undefined,
     };
   },
 
@@ -1092,6 +1155,9 @@ export const Execute: MessageFns<Execute> = {
     if (message.takeover !== false) {
       obj.takeover = message.takeover;
     }
+    if (message.waited !== undefined) {
+      obj.waited = Duration.toJSON(message.waited);
+    }
     return obj;
   },
 
@@ -1100,19 +1166,24 @@ export const Execute: MessageFns<Execute> = {
   },
   fromPartial<I extends Exact<DeepPartial<Execute>, I>>(object: I): Execute {
     const message = createBaseExecute();
-    message.fencingToken =
-      object.fencingToken !== undefined && object.fencingToken !== null ? BigInt(object.fencingToken) : 0n;
+    message.fencingToken = (object.fencingToken !== undefined && object.fencingToken !== null)
+      ? BigInt(object.fencingToken)
+      : 0n;
     message.attempt = object.attempt ?? 0;
-    message.lease =
-      object.lease !== undefined && object.lease !== null ? Duration.fromPartial(object.lease) : undefined;
+    message.lease = (object.lease !== undefined && object.lease !== null)
+      ? Duration.fromPartial(object.lease)
+      : undefined;
     message.checkpoint = object.checkpoint ?? undefined;
     message.takeover = object.takeover ?? false;
+    message.waited = (object.waited !== undefined && object.waited !== null)
+      ? Duration.fromPartial(object.waited)
+      : undefined;
     return message;
   },
 };
 
 function createBaseReplay(): Replay {
-  return { result: undefined, finishTime: undefined, expireTime: undefined, attempts: 0, traceparent: '' };
+  return { result: undefined, finishTime: undefined, expireTime: undefined, attempts: 0, traceparent: "" };
 }
 
 export const Replay: MessageFns<Replay> = {
@@ -1129,7 +1200,7 @@ export const Replay: MessageFns<Replay> = {
     if (message.attempts !== 0) {
       writer.uint32(32).int32(message.attempts);
     }
-    if (message.traceparent !== '') {
+    if (message.traceparent !== "") {
       writer.uint32(42).string(message.traceparent);
     }
     return writer;
@@ -1139,7 +1210,7 @@ export const Replay: MessageFns<Replay> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1206,15 +1277,15 @@ export const Replay: MessageFns<Replay> = {
       finishTime: isSet(object.finishTime)
         ? fromJsonTimestamp(object.finishTime)
         : isSet(object.finish_time)
-          ? fromJsonTimestamp(object.finish_time)
-          : undefined,
+        ? fromJsonTimestamp(object.finish_time)
+        : undefined,
       expireTime: isSet(object.expireTime)
         ? fromJsonTimestamp(object.expireTime)
         : isSet(object.expire_time)
-          ? fromJsonTimestamp(object.expire_time)
-          : undefined,
+        ? fromJsonTimestamp(object.expire_time)
+        : undefined,
       attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : 0,
-      traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : '',
+      traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : "",
     };
   },
 
@@ -1232,7 +1303,7 @@ export const Replay: MessageFns<Replay> = {
     if (message.attempts !== 0) {
       obj.attempts = Math.round(message.attempts);
     }
-    if (message.traceparent !== '') {
+    if (message.traceparent !== "") {
       obj.traceparent = message.traceparent;
     }
     return obj;
@@ -1243,12 +1314,13 @@ export const Replay: MessageFns<Replay> = {
   },
   fromPartial<I extends Exact<DeepPartial<Replay>, I>>(object: I): Replay {
     const message = createBaseReplay();
-    message.result =
-      object.result !== undefined && object.result !== null ? Result.fromPartial(object.result) : undefined;
+    message.result = (object.result !== undefined && object.result !== null)
+      ? Result.fromPartial(object.result)
+      : undefined;
     message.finishTime = object.finishTime ?? undefined;
     message.expireTime = object.expireTime ?? undefined;
     message.attempts = object.attempts ?? 0;
-    message.traceparent = object.traceparent ?? '';
+    message.traceparent = object.traceparent ?? "";
     return message;
   },
 };
@@ -1275,7 +1347,7 @@ export const InProgress: MessageFns<InProgress> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1325,13 +1397,13 @@ export const InProgress: MessageFns<InProgress> = {
       leaseLeft: isSet(object.leaseLeft)
         ? Duration.fromJSON(object.leaseLeft)
         : isSet(object.lease_left)
-          ? Duration.fromJSON(object.lease_left)
-          : undefined,
+        ? Duration.fromJSON(object.lease_left)
+        : undefined,
       retryAfter: isSet(object.retryAfter)
         ? Duration.fromJSON(object.retryAfter)
         : isSet(object.retry_after)
-          ? Duration.fromJSON(object.retry_after)
-          : undefined,
+        ? Duration.fromJSON(object.retry_after)
+        : undefined,
       attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
     };
   },
@@ -1355,14 +1427,12 @@ export const InProgress: MessageFns<InProgress> = {
   },
   fromPartial<I extends Exact<DeepPartial<InProgress>, I>>(object: I): InProgress {
     const message = createBaseInProgress();
-    message.leaseLeft =
-      object.leaseLeft !== undefined && object.leaseLeft !== null
-        ? Duration.fromPartial(object.leaseLeft)
-        : undefined;
-    message.retryAfter =
-      object.retryAfter !== undefined && object.retryAfter !== null
-        ? Duration.fromPartial(object.retryAfter)
-        : undefined;
+    message.leaseLeft = (object.leaseLeft !== undefined && object.leaseLeft !== null)
+      ? Duration.fromPartial(object.leaseLeft)
+      : undefined;
+    message.retryAfter = (object.retryAfter !== undefined && object.retryAfter !== null)
+      ? Duration.fromPartial(object.retryAfter)
+      : undefined;
     message.attempt = object.attempt ?? 0;
     return message;
   },
@@ -1384,7 +1454,7 @@ export const Indeterminate: MessageFns<Indeterminate> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1454,7 +1524,7 @@ export const ResultExpired: MessageFns<ResultExpired> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1496,13 +1566,13 @@ export const ResultExpired: MessageFns<ResultExpired> = {
       finishTime: isSet(object.finishTime)
         ? fromJsonTimestamp(object.finishTime)
         : isSet(object.finish_time)
-          ? fromJsonTimestamp(object.finish_time)
-          : undefined,
+        ? fromJsonTimestamp(object.finish_time)
+        : undefined,
       expireTime: isSet(object.expireTime)
         ? fromJsonTimestamp(object.expireTime)
         : isSet(object.expire_time)
-          ? fromJsonTimestamp(object.expire_time)
-          : undefined,
+        ? fromJsonTimestamp(object.expire_time)
+        : undefined,
     };
   },
 
@@ -1539,7 +1609,7 @@ export const CompleteRequest: MessageFns<CompleteRequest> = {
     }
     if (message.fencingToken !== 0n) {
       if (BigInt.asIntN(64, message.fencingToken) !== message.fencingToken) {
-        throw new globalThis.Error('value provided for field message.fencingToken of type int64 too large');
+        throw new globalThis.Error("value provided for field message.fencingToken of type int64 too large");
       }
       writer.uint32(16).int64(message.fencingToken);
     }
@@ -1556,7 +1626,7 @@ export const CompleteRequest: MessageFns<CompleteRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1615,14 +1685,14 @@ export const CompleteRequest: MessageFns<CompleteRequest> = {
       fencingToken: isSet(object.fencingToken)
         ? BigInt(object.fencingToken)
         : isSet(object.fencing_token)
-          ? BigInt(object.fencing_token)
-          : 0n,
+        ? BigInt(object.fencing_token)
+        : 0n,
       result: isSet(object.result) ? Result.fromJSON(object.result) : undefined,
       resultRetention: isSet(object.resultRetention)
         ? Retention.fromJSON(object.resultRetention)
         : isSet(object.result_retention)
-          ? Retention.fromJSON(object.result_retention)
-          : undefined,
+        ? Retention.fromJSON(object.result_retention)
+        : undefined,
     };
   },
 
@@ -1648,16 +1718,16 @@ export const CompleteRequest: MessageFns<CompleteRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<CompleteRequest>, I>>(object: I): CompleteRequest {
     const message = createBaseCompleteRequest();
-    message.ref =
-      object.ref !== undefined && object.ref !== null ? KeyRef.fromPartial(object.ref) : undefined;
-    message.fencingToken =
-      object.fencingToken !== undefined && object.fencingToken !== null ? BigInt(object.fencingToken) : 0n;
-    message.result =
-      object.result !== undefined && object.result !== null ? Result.fromPartial(object.result) : undefined;
-    message.resultRetention =
-      object.resultRetention !== undefined && object.resultRetention !== null
-        ? Retention.fromPartial(object.resultRetention)
-        : undefined;
+    message.ref = (object.ref !== undefined && object.ref !== null) ? KeyRef.fromPartial(object.ref) : undefined;
+    message.fencingToken = (object.fencingToken !== undefined && object.fencingToken !== null)
+      ? BigInt(object.fencingToken)
+      : 0n;
+    message.result = (object.result !== undefined && object.result !== null)
+      ? Result.fromPartial(object.result)
+      : undefined;
+    message.resultRetention = (object.resultRetention !== undefined && object.resultRetention !== null)
+      ? Retention.fromPartial(object.resultRetention)
+      : undefined;
     return message;
   },
 };
@@ -1681,7 +1751,7 @@ export const CompleteResponse: MessageFns<CompleteResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1724,8 +1794,8 @@ export const CompleteResponse: MessageFns<CompleteResponse> = {
       expireTime: isSet(object.expireTime)
         ? fromJsonTimestamp(object.expireTime)
         : isSet(object.expire_time)
-          ? fromJsonTimestamp(object.expire_time)
-          : undefined,
+        ? fromJsonTimestamp(object.expire_time)
+        : undefined,
     };
   },
 
@@ -1752,14 +1822,7 @@ export const CompleteResponse: MessageFns<CompleteResponse> = {
 };
 
 function createBaseFailRequest(): FailRequest {
-  return {
-    ref: undefined,
-    fencingToken: 0n,
-    kind: 0,
-    status: undefined,
-    trailingMetadata: [],
-    retryAfter: undefined,
-  };
+  return { ref: undefined, fencingToken: 0n, kind: 0, status: undefined, trailingMetadata: [], retryAfter: undefined };
 }
 
 export const FailRequest: MessageFns<FailRequest> = {
@@ -1769,7 +1832,7 @@ export const FailRequest: MessageFns<FailRequest> = {
     }
     if (message.fencingToken !== 0n) {
       if (BigInt.asIntN(64, message.fencingToken) !== message.fencingToken) {
-        throw new globalThis.Error('value provided for field message.fencingToken of type int64 too large');
+        throw new globalThis.Error("value provided for field message.fencingToken of type int64 too large");
       }
       writer.uint32(16).int64(message.fencingToken);
     }
@@ -1792,7 +1855,7 @@ export const FailRequest: MessageFns<FailRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1867,20 +1930,20 @@ export const FailRequest: MessageFns<FailRequest> = {
       fencingToken: isSet(object.fencingToken)
         ? BigInt(object.fencingToken)
         : isSet(object.fencing_token)
-          ? BigInt(object.fencing_token)
-          : 0n,
+        ? BigInt(object.fencing_token)
+        : 0n,
       kind: isSet(object.kind) ? failRequest_KindFromJSON(object.kind) : 0,
       status: isSet(object.status) ? Status.fromJSON(object.status) : undefined,
       trailingMetadata: globalThis.Array.isArray(object?.trailingMetadata)
         ? object.trailingMetadata.map((e: any) => MetadataEntry.fromJSON(e))
         : globalThis.Array.isArray(object?.trailing_metadata)
-          ? object.trailing_metadata.map((e: any) => MetadataEntry.fromJSON(e))
-          : [],
+        ? object.trailing_metadata.map((e: any) => MetadataEntry.fromJSON(e))
+        : [],
       retryAfter: isSet(object.retryAfter)
         ? Duration.fromJSON(object.retryAfter)
         : isSet(object.retry_after)
-          ? Duration.fromJSON(object.retry_after)
-          : undefined,
+        ? Duration.fromJSON(object.retry_after)
+        : undefined,
     };
   },
 
@@ -1912,18 +1975,18 @@ export const FailRequest: MessageFns<FailRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<FailRequest>, I>>(object: I): FailRequest {
     const message = createBaseFailRequest();
-    message.ref =
-      object.ref !== undefined && object.ref !== null ? KeyRef.fromPartial(object.ref) : undefined;
-    message.fencingToken =
-      object.fencingToken !== undefined && object.fencingToken !== null ? BigInt(object.fencingToken) : 0n;
+    message.ref = (object.ref !== undefined && object.ref !== null) ? KeyRef.fromPartial(object.ref) : undefined;
+    message.fencingToken = (object.fencingToken !== undefined && object.fencingToken !== null)
+      ? BigInt(object.fencingToken)
+      : 0n;
     message.kind = object.kind ?? 0;
-    message.status =
-      object.status !== undefined && object.status !== null ? Status.fromPartial(object.status) : undefined;
+    message.status = (object.status !== undefined && object.status !== null)
+      ? Status.fromPartial(object.status)
+      : undefined;
     message.trailingMetadata = object.trailingMetadata?.map((e) => MetadataEntry.fromPartial(e)) || [];
-    message.retryAfter =
-      object.retryAfter !== undefined && object.retryAfter !== null
-        ? Duration.fromPartial(object.retryAfter)
-        : undefined;
+    message.retryAfter = (object.retryAfter !== undefined && object.retryAfter !== null)
+      ? Duration.fromPartial(object.retryAfter)
+      : undefined;
     return message;
   },
 };
@@ -1947,7 +2010,7 @@ export const FailResponse: MessageFns<FailResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2014,13 +2077,7 @@ export const FailResponse: MessageFns<FailResponse> = {
 };
 
 function createBaseHeartbeatRequest(): HeartbeatRequest {
-  return {
-    ref: undefined,
-    fencingToken: 0n,
-    lease: undefined,
-    checkpoint: undefined,
-    checkpointSequence: 0n,
-  };
+  return { ref: undefined, fencingToken: 0n, lease: undefined, checkpoint: undefined, checkpointSequence: 0n };
 }
 
 export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
@@ -2030,7 +2087,7 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
     }
     if (message.fencingToken !== 0n) {
       if (BigInt.asIntN(64, message.fencingToken) !== message.fencingToken) {
-        throw new globalThis.Error('value provided for field message.fencingToken of type int64 too large');
+        throw new globalThis.Error("value provided for field message.fencingToken of type int64 too large");
       }
       writer.uint32(16).int64(message.fencingToken);
     }
@@ -2042,9 +2099,7 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
     }
     if (message.checkpointSequence !== 0n) {
       if (BigInt.asIntN(64, message.checkpointSequence) !== message.checkpointSequence) {
-        throw new globalThis.Error(
-          'value provided for field message.checkpointSequence of type int64 too large',
-        );
+        throw new globalThis.Error("value provided for field message.checkpointSequence of type int64 too large");
       }
       writer.uint32(40).int64(message.checkpointSequence);
     }
@@ -2055,7 +2110,7 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2122,15 +2177,15 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
       fencingToken: isSet(object.fencingToken)
         ? BigInt(object.fencingToken)
         : isSet(object.fencing_token)
-          ? BigInt(object.fencing_token)
-          : 0n,
+        ? BigInt(object.fencing_token)
+        : 0n,
       lease: isSet(object.lease) ? Duration.fromJSON(object.lease) : undefined,
       checkpoint: isSet(object.checkpoint) ? Buffer.from(bytesFromBase64(object.checkpoint)) : undefined,
       checkpointSequence: isSet(object.checkpointSequence)
         ? BigInt(object.checkpointSequence)
         : isSet(object.checkpoint_sequence)
-          ? BigInt(object.checkpoint_sequence)
-          : 0n,
+        ? BigInt(object.checkpoint_sequence)
+        : 0n,
     };
   },
 
@@ -2159,17 +2214,17 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<HeartbeatRequest>, I>>(object: I): HeartbeatRequest {
     const message = createBaseHeartbeatRequest();
-    message.ref =
-      object.ref !== undefined && object.ref !== null ? KeyRef.fromPartial(object.ref) : undefined;
-    message.fencingToken =
-      object.fencingToken !== undefined && object.fencingToken !== null ? BigInt(object.fencingToken) : 0n;
-    message.lease =
-      object.lease !== undefined && object.lease !== null ? Duration.fromPartial(object.lease) : undefined;
+    message.ref = (object.ref !== undefined && object.ref !== null) ? KeyRef.fromPartial(object.ref) : undefined;
+    message.fencingToken = (object.fencingToken !== undefined && object.fencingToken !== null)
+      ? BigInt(object.fencingToken)
+      : 0n;
+    message.lease = (object.lease !== undefined && object.lease !== null)
+      ? Duration.fromPartial(object.lease)
+      : undefined;
     message.checkpoint = object.checkpoint ?? undefined;
-    message.checkpointSequence =
-      object.checkpointSequence !== undefined && object.checkpointSequence !== null
-        ? BigInt(object.checkpointSequence)
-        : 0n;
+    message.checkpointSequence = (object.checkpointSequence !== undefined && object.checkpointSequence !== null)
+      ? BigInt(object.checkpointSequence)
+      : 0n;
     return message;
   },
 };
@@ -2190,7 +2245,7 @@ export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2224,8 +2279,8 @@ export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
       leaseLeft: isSet(object.leaseLeft)
         ? Duration.fromJSON(object.leaseLeft)
         : isSet(object.lease_left)
-          ? Duration.fromJSON(object.lease_left)
-          : undefined,
+        ? Duration.fromJSON(object.lease_left)
+        : undefined,
     };
   },
 
@@ -2242,10 +2297,9 @@ export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<HeartbeatResponse>, I>>(object: I): HeartbeatResponse {
     const message = createBaseHeartbeatResponse();
-    message.leaseLeft =
-      object.leaseLeft !== undefined && object.leaseLeft !== null
-        ? Duration.fromPartial(object.leaseLeft)
-        : undefined;
+    message.leaseLeft = (object.leaseLeft !== undefined && object.leaseLeft !== null)
+      ? Duration.fromPartial(object.leaseLeft)
+      : undefined;
     return message;
   },
 };
@@ -2272,7 +2326,7 @@ export const LookupRequest: MessageFns<LookupRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2323,13 +2377,13 @@ export const LookupRequest: MessageFns<LookupRequest> = {
       withResult: isSet(object.withResult)
         ? globalThis.Boolean(object.withResult)
         : isSet(object.with_result)
-          ? globalThis.Boolean(object.with_result)
-          : false,
+        ? globalThis.Boolean(object.with_result)
+        : false,
       withLineage: isSet(object.withLineage)
         ? globalThis.Boolean(object.withLineage)
         : isSet(object.with_lineage)
-          ? globalThis.Boolean(object.with_lineage)
-          : false,
+        ? globalThis.Boolean(object.with_lineage)
+        : false,
     };
   },
 
@@ -2352,8 +2406,7 @@ export const LookupRequest: MessageFns<LookupRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<LookupRequest>, I>>(object: I): LookupRequest {
     const message = createBaseLookupRequest();
-    message.ref =
-      object.ref !== undefined && object.ref !== null ? KeyRef.fromPartial(object.ref) : undefined;
+    message.ref = (object.ref !== undefined && object.ref !== null) ? KeyRef.fromPartial(object.ref) : undefined;
     message.withResult = object.withResult ?? false;
     message.withLineage = object.withLineage ?? false;
     return message;
@@ -2361,18 +2414,18 @@ export const LookupRequest: MessageFns<LookupRequest> = {
 };
 
 function createBaseMintKeyRequest(): MintKeyRequest {
-  return { namespace: '', scope: '', clientRequestId: '' };
+  return { namespace: "", scope: "", clientRequestId: "" };
 }
 
 export const MintKeyRequest: MessageFns<MintKeyRequest> = {
   encode(message: MintKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.namespace !== '') {
+    if (message.namespace !== "") {
       writer.uint32(10).string(message.namespace);
     }
-    if (message.scope !== '') {
+    if (message.scope !== "") {
       writer.uint32(18).string(message.scope);
     }
-    if (message.clientRequestId !== '') {
+    if (message.clientRequestId !== "") {
       writer.uint32(26).string(message.clientRequestId);
     }
     return writer;
@@ -2382,7 +2435,7 @@ export const MintKeyRequest: MessageFns<MintKeyRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2429,25 +2482,25 @@ export const MintKeyRequest: MessageFns<MintKeyRequest> = {
 
   fromJSON(object: any): MintKeyRequest {
     return {
-      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : '',
-      scope: isSet(object.scope) ? globalThis.String(object.scope) : '',
+      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : "",
+      scope: isSet(object.scope) ? globalThis.String(object.scope) : "",
       clientRequestId: isSet(object.clientRequestId)
         ? globalThis.String(object.clientRequestId)
         : isSet(object.client_request_id)
-          ? globalThis.String(object.client_request_id)
-          : '',
+        ? globalThis.String(object.client_request_id)
+        : "",
     };
   },
 
   toJSON(message: MintKeyRequest): unknown {
     const obj: any = {};
-    if (message.namespace !== '') {
+    if (message.namespace !== "") {
       obj.namespace = message.namespace;
     }
-    if (message.scope !== '') {
+    if (message.scope !== "") {
       obj.scope = message.scope;
     }
-    if (message.clientRequestId !== '') {
+    if (message.clientRequestId !== "") {
       obj.clientRequestId = message.clientRequestId;
     }
     return obj;
@@ -2458,20 +2511,20 @@ export const MintKeyRequest: MessageFns<MintKeyRequest> = {
   },
   fromPartial<I extends Exact<DeepPartial<MintKeyRequest>, I>>(object: I): MintKeyRequest {
     const message = createBaseMintKeyRequest();
-    message.namespace = object.namespace ?? '';
-    message.scope = object.scope ?? '';
-    message.clientRequestId = object.clientRequestId ?? '';
+    message.namespace = object.namespace ?? "";
+    message.scope = object.scope ?? "";
+    message.clientRequestId = object.clientRequestId ?? "";
     return message;
   },
 };
 
 function createBaseMintKeyResponse(): MintKeyResponse {
-  return { key: '' };
+  return { key: "" };
 }
 
 export const MintKeyResponse: MessageFns<MintKeyResponse> = {
   encode(message: MintKeyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.key !== '') {
+    if (message.key !== "") {
       writer.uint32(10).string(message.key);
     }
     return writer;
@@ -2481,7 +2534,7 @@ export const MintKeyResponse: MessageFns<MintKeyResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2511,12 +2564,12 @@ export const MintKeyResponse: MessageFns<MintKeyResponse> = {
   },
 
   fromJSON(object: any): MintKeyResponse {
-    return { key: isSet(object.key) ? globalThis.String(object.key) : '' };
+    return { key: isSet(object.key) ? globalThis.String(object.key) : "" };
   },
 
   toJSON(message: MintKeyResponse): unknown {
     const obj: any = {};
-    if (message.key !== '') {
+    if (message.key !== "") {
       obj.key = message.key;
     }
     return obj;
@@ -2527,7 +2580,7 @@ export const MintKeyResponse: MessageFns<MintKeyResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<MintKeyResponse>, I>>(object: I): MintKeyResponse {
     const message = createBaseMintKeyResponse();
-    message.key = object.key ?? '';
+    message.key = object.key ?? "";
     return message;
   },
 };
@@ -2540,24 +2593,24 @@ export const Call: MessageFns<Call> = {
   encode(message: Call, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== 0n) {
       if (BigInt.asUintN(64, message.id) !== message.id) {
-        throw new globalThis.Error('value provided for field message.id of type uint64 too large');
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
       }
       writer.uint32(8).uint64(message.id);
     }
     switch (message.request?.$case) {
-      case 'begin':
+      case "begin":
         BeginRequest.encode(message.request.value, writer.uint32(18).fork()).join();
         break;
-      case 'complete':
+      case "complete":
         CompleteRequest.encode(message.request.value, writer.uint32(26).fork()).join();
         break;
-      case 'fail':
+      case "fail":
         FailRequest.encode(message.request.value, writer.uint32(34).fork()).join();
         break;
-      case 'heartbeat':
+      case "heartbeat":
         HeartbeatRequest.encode(message.request.value, writer.uint32(42).fork()).join();
         break;
-      case 'lookup':
+      case "lookup":
         LookupRequest.encode(message.request.value, writer.uint32(50).fork()).join();
         break;
     }
@@ -2568,7 +2621,7 @@ export const Call: MessageFns<Call> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2590,7 +2643,7 @@ export const Call: MessageFns<Call> = {
               break;
             }
 
-            message.request = { $case: 'begin', value: BeginRequest.decode(reader, reader.uint32()) };
+            message.request = { $case: "begin", value: BeginRequest.decode(reader, reader.uint32()) };
             continue;
           }
           case 3: {
@@ -2598,7 +2651,7 @@ export const Call: MessageFns<Call> = {
               break;
             }
 
-            message.request = { $case: 'complete', value: CompleteRequest.decode(reader, reader.uint32()) };
+            message.request = { $case: "complete", value: CompleteRequest.decode(reader, reader.uint32()) };
             continue;
           }
           case 4: {
@@ -2606,7 +2659,7 @@ export const Call: MessageFns<Call> = {
               break;
             }
 
-            message.request = { $case: 'fail', value: FailRequest.decode(reader, reader.uint32()) };
+            message.request = { $case: "fail", value: FailRequest.decode(reader, reader.uint32()) };
             continue;
           }
           case 5: {
@@ -2614,7 +2667,7 @@ export const Call: MessageFns<Call> = {
               break;
             }
 
-            message.request = { $case: 'heartbeat', value: HeartbeatRequest.decode(reader, reader.uint32()) };
+            message.request = { $case: "heartbeat", value: HeartbeatRequest.decode(reader, reader.uint32()) };
             continue;
           }
           case 6: {
@@ -2622,7 +2675,7 @@ export const Call: MessageFns<Call> = {
               break;
             }
 
-            message.request = { $case: 'lookup', value: LookupRequest.decode(reader, reader.uint32()) };
+            message.request = { $case: "lookup", value: LookupRequest.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -2641,16 +2694,16 @@ export const Call: MessageFns<Call> = {
     return {
       id: isSet(object.id) ? BigInt(object.id) : 0n,
       request: isSet(object.begin)
-        ? { $case: 'begin', value: BeginRequest.fromJSON(object.begin) }
+        ? { $case: "begin", value: BeginRequest.fromJSON(object.begin) }
         : isSet(object.complete)
-          ? { $case: 'complete', value: CompleteRequest.fromJSON(object.complete) }
-          : isSet(object.fail)
-            ? { $case: 'fail', value: FailRequest.fromJSON(object.fail) }
-            : isSet(object.heartbeat)
-              ? { $case: 'heartbeat', value: HeartbeatRequest.fromJSON(object.heartbeat) }
-              : isSet(object.lookup)
-                ? { $case: 'lookup', value: LookupRequest.fromJSON(object.lookup) }
-                : undefined,
+        ? { $case: "complete", value: CompleteRequest.fromJSON(object.complete) }
+        : isSet(object.fail)
+        ? { $case: "fail", value: FailRequest.fromJSON(object.fail) }
+        : isSet(object.heartbeat)
+        ? { $case: "heartbeat", value: HeartbeatRequest.fromJSON(object.heartbeat) }
+        : isSet(object.lookup)
+        ? { $case: "lookup", value: LookupRequest.fromJSON(object.lookup) }
+        : undefined,
     };
   },
 
@@ -2659,15 +2712,15 @@ export const Call: MessageFns<Call> = {
     if (message.id !== 0n) {
       obj.id = message.id.toString();
     }
-    if (message.request?.$case === 'begin') {
+    if (message.request?.$case === "begin") {
       obj.begin = BeginRequest.toJSON(message.request.value);
-    } else if (message.request?.$case === 'complete') {
+    } else if (message.request?.$case === "complete") {
       obj.complete = CompleteRequest.toJSON(message.request.value);
-    } else if (message.request?.$case === 'fail') {
+    } else if (message.request?.$case === "fail") {
       obj.fail = FailRequest.toJSON(message.request.value);
-    } else if (message.request?.$case === 'heartbeat') {
+    } else if (message.request?.$case === "heartbeat") {
       obj.heartbeat = HeartbeatRequest.toJSON(message.request.value);
-    } else if (message.request?.$case === 'lookup') {
+    } else if (message.request?.$case === "lookup") {
       obj.lookup = LookupRequest.toJSON(message.request.value);
     }
     return obj;
@@ -2678,35 +2731,35 @@ export const Call: MessageFns<Call> = {
   },
   fromPartial<I extends Exact<DeepPartial<Call>, I>>(object: I): Call {
     const message = createBaseCall();
-    message.id = object.id !== undefined && object.id !== null ? BigInt(object.id) : 0n;
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
     switch (object.request?.$case) {
-      case 'begin': {
+      case "begin": {
         if (object.request?.value !== undefined && object.request?.value !== null) {
-          message.request = { $case: 'begin', value: BeginRequest.fromPartial(object.request.value) };
+          message.request = { $case: "begin", value: BeginRequest.fromPartial(object.request.value) };
         }
         break;
       }
-      case 'complete': {
+      case "complete": {
         if (object.request?.value !== undefined && object.request?.value !== null) {
-          message.request = { $case: 'complete', value: CompleteRequest.fromPartial(object.request.value) };
+          message.request = { $case: "complete", value: CompleteRequest.fromPartial(object.request.value) };
         }
         break;
       }
-      case 'fail': {
+      case "fail": {
         if (object.request?.value !== undefined && object.request?.value !== null) {
-          message.request = { $case: 'fail', value: FailRequest.fromPartial(object.request.value) };
+          message.request = { $case: "fail", value: FailRequest.fromPartial(object.request.value) };
         }
         break;
       }
-      case 'heartbeat': {
+      case "heartbeat": {
         if (object.request?.value !== undefined && object.request?.value !== null) {
-          message.request = { $case: 'heartbeat', value: HeartbeatRequest.fromPartial(object.request.value) };
+          message.request = { $case: "heartbeat", value: HeartbeatRequest.fromPartial(object.request.value) };
         }
         break;
       }
-      case 'lookup': {
+      case "lookup": {
         if (object.request?.value !== undefined && object.request?.value !== null) {
-          message.request = { $case: 'lookup', value: LookupRequest.fromPartial(object.request.value) };
+          message.request = { $case: "lookup", value: LookupRequest.fromPartial(object.request.value) };
         }
         break;
       }
@@ -2723,27 +2776,27 @@ export const Answer: MessageFns<Answer> = {
   encode(message: Answer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== 0n) {
       if (BigInt.asUintN(64, message.id) !== message.id) {
-        throw new globalThis.Error('value provided for field message.id of type uint64 too large');
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
       }
       writer.uint32(8).uint64(message.id);
     }
     switch (message.response?.$case) {
-      case 'begin':
+      case "begin":
         BeginResponse.encode(message.response.value, writer.uint32(18).fork()).join();
         break;
-      case 'complete':
+      case "complete":
         CompleteResponse.encode(message.response.value, writer.uint32(26).fork()).join();
         break;
-      case 'fail':
+      case "fail":
         FailResponse.encode(message.response.value, writer.uint32(34).fork()).join();
         break;
-      case 'heartbeat':
+      case "heartbeat":
         HeartbeatResponse.encode(message.response.value, writer.uint32(42).fork()).join();
         break;
-      case 'lookup':
+      case "lookup":
         Record.encode(message.response.value, writer.uint32(50).fork()).join();
         break;
-      case 'status':
+      case "status":
         Status1.encode(message.response.value, writer.uint32(58).fork()).join();
         break;
     }
@@ -2754,7 +2807,7 @@ export const Answer: MessageFns<Answer> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2776,7 +2829,7 @@ export const Answer: MessageFns<Answer> = {
               break;
             }
 
-            message.response = { $case: 'begin', value: BeginResponse.decode(reader, reader.uint32()) };
+            message.response = { $case: "begin", value: BeginResponse.decode(reader, reader.uint32()) };
             continue;
           }
           case 3: {
@@ -2784,7 +2837,7 @@ export const Answer: MessageFns<Answer> = {
               break;
             }
 
-            message.response = { $case: 'complete', value: CompleteResponse.decode(reader, reader.uint32()) };
+            message.response = { $case: "complete", value: CompleteResponse.decode(reader, reader.uint32()) };
             continue;
           }
           case 4: {
@@ -2792,7 +2845,7 @@ export const Answer: MessageFns<Answer> = {
               break;
             }
 
-            message.response = { $case: 'fail', value: FailResponse.decode(reader, reader.uint32()) };
+            message.response = { $case: "fail", value: FailResponse.decode(reader, reader.uint32()) };
             continue;
           }
           case 5: {
@@ -2800,10 +2853,7 @@ export const Answer: MessageFns<Answer> = {
               break;
             }
 
-            message.response = {
-              $case: 'heartbeat',
-              value: HeartbeatResponse.decode(reader, reader.uint32()),
-            };
+            message.response = { $case: "heartbeat", value: HeartbeatResponse.decode(reader, reader.uint32()) };
             continue;
           }
           case 6: {
@@ -2811,7 +2861,7 @@ export const Answer: MessageFns<Answer> = {
               break;
             }
 
-            message.response = { $case: 'lookup', value: Record.decode(reader, reader.uint32()) };
+            message.response = { $case: "lookup", value: Record.decode(reader, reader.uint32()) };
             continue;
           }
           case 7: {
@@ -2819,7 +2869,7 @@ export const Answer: MessageFns<Answer> = {
               break;
             }
 
-            message.response = { $case: 'status', value: Status1.decode(reader, reader.uint32()) };
+            message.response = { $case: "status", value: Status1.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -2838,18 +2888,18 @@ export const Answer: MessageFns<Answer> = {
     return {
       id: isSet(object.id) ? BigInt(object.id) : 0n,
       response: isSet(object.begin)
-        ? { $case: 'begin', value: BeginResponse.fromJSON(object.begin) }
+        ? { $case: "begin", value: BeginResponse.fromJSON(object.begin) }
         : isSet(object.complete)
-          ? { $case: 'complete', value: CompleteResponse.fromJSON(object.complete) }
-          : isSet(object.fail)
-            ? { $case: 'fail', value: FailResponse.fromJSON(object.fail) }
-            : isSet(object.heartbeat)
-              ? { $case: 'heartbeat', value: HeartbeatResponse.fromJSON(object.heartbeat) }
-              : isSet(object.lookup)
-                ? { $case: 'lookup', value: Record.fromJSON(object.lookup) }
-                : isSet(object.status)
-                  ? { $case: 'status', value: Status1.fromJSON(object.status) }
-                  : undefined,
+        ? { $case: "complete", value: CompleteResponse.fromJSON(object.complete) }
+        : isSet(object.fail)
+        ? { $case: "fail", value: FailResponse.fromJSON(object.fail) }
+        : isSet(object.heartbeat)
+        ? { $case: "heartbeat", value: HeartbeatResponse.fromJSON(object.heartbeat) }
+        : isSet(object.lookup)
+        ? { $case: "lookup", value: Record.fromJSON(object.lookup) }
+        : isSet(object.status)
+        ? { $case: "status", value: Status1.fromJSON(object.status) }
+        : undefined,
     };
   },
 
@@ -2858,17 +2908,17 @@ export const Answer: MessageFns<Answer> = {
     if (message.id !== 0n) {
       obj.id = message.id.toString();
     }
-    if (message.response?.$case === 'begin') {
+    if (message.response?.$case === "begin") {
       obj.begin = BeginResponse.toJSON(message.response.value);
-    } else if (message.response?.$case === 'complete') {
+    } else if (message.response?.$case === "complete") {
       obj.complete = CompleteResponse.toJSON(message.response.value);
-    } else if (message.response?.$case === 'fail') {
+    } else if (message.response?.$case === "fail") {
       obj.fail = FailResponse.toJSON(message.response.value);
-    } else if (message.response?.$case === 'heartbeat') {
+    } else if (message.response?.$case === "heartbeat") {
       obj.heartbeat = HeartbeatResponse.toJSON(message.response.value);
-    } else if (message.response?.$case === 'lookup') {
+    } else if (message.response?.$case === "lookup") {
       obj.lookup = Record.toJSON(message.response.value);
-    } else if (message.response?.$case === 'status') {
+    } else if (message.response?.$case === "status") {
       obj.status = Status1.toJSON(message.response.value);
     }
     return obj;
@@ -2879,47 +2929,41 @@ export const Answer: MessageFns<Answer> = {
   },
   fromPartial<I extends Exact<DeepPartial<Answer>, I>>(object: I): Answer {
     const message = createBaseAnswer();
-    message.id = object.id !== undefined && object.id !== null ? BigInt(object.id) : 0n;
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
     switch (object.response?.$case) {
-      case 'begin': {
+      case "begin": {
         if (object.response?.value !== undefined && object.response?.value !== null) {
-          message.response = { $case: 'begin', value: BeginResponse.fromPartial(object.response.value) };
+          message.response = { $case: "begin", value: BeginResponse.fromPartial(object.response.value) };
         }
         break;
       }
-      case 'complete': {
+      case "complete": {
         if (object.response?.value !== undefined && object.response?.value !== null) {
-          message.response = {
-            $case: 'complete',
-            value: CompleteResponse.fromPartial(object.response.value),
-          };
+          message.response = { $case: "complete", value: CompleteResponse.fromPartial(object.response.value) };
         }
         break;
       }
-      case 'fail': {
+      case "fail": {
         if (object.response?.value !== undefined && object.response?.value !== null) {
-          message.response = { $case: 'fail', value: FailResponse.fromPartial(object.response.value) };
+          message.response = { $case: "fail", value: FailResponse.fromPartial(object.response.value) };
         }
         break;
       }
-      case 'heartbeat': {
+      case "heartbeat": {
         if (object.response?.value !== undefined && object.response?.value !== null) {
-          message.response = {
-            $case: 'heartbeat',
-            value: HeartbeatResponse.fromPartial(object.response.value),
-          };
+          message.response = { $case: "heartbeat", value: HeartbeatResponse.fromPartial(object.response.value) };
         }
         break;
       }
-      case 'lookup': {
+      case "lookup": {
         if (object.response?.value !== undefined && object.response?.value !== null) {
-          message.response = { $case: 'lookup', value: Record.fromPartial(object.response.value) };
+          message.response = { $case: "lookup", value: Record.fromPartial(object.response.value) };
         }
         break;
       }
-      case 'status': {
+      case "status": {
         if (object.response?.value !== undefined && object.response?.value !== null) {
-          message.response = { $case: 'status', value: Status1.fromPartial(object.response.value) };
+          message.response = { $case: "status", value: Status1.fromPartial(object.response.value) };
         }
         break;
       }
@@ -2944,7 +2988,7 @@ export const BatchRequest: MessageFns<BatchRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2974,9 +3018,7 @@ export const BatchRequest: MessageFns<BatchRequest> = {
   },
 
   fromJSON(object: any): BatchRequest {
-    return {
-      calls: globalThis.Array.isArray(object?.calls) ? object.calls.map((e: any) => Call.fromJSON(e)) : [],
-    };
+    return { calls: globalThis.Array.isArray(object?.calls) ? object.calls.map((e: any) => Call.fromJSON(e)) : [] };
   },
 
   toJSON(message: BatchRequest): unknown {
@@ -3013,7 +3055,7 @@ export const BatchResponse: MessageFns<BatchResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -3044,9 +3086,7 @@ export const BatchResponse: MessageFns<BatchResponse> = {
 
   fromJSON(object: any): BatchResponse {
     return {
-      answers: globalThis.Array.isArray(object?.answers)
-        ? object.answers.map((e: any) => Answer.fromJSON(e))
-        : [],
+      answers: globalThis.Array.isArray(object?.answers) ? object.answers.map((e: any) => Answer.fromJSON(e)) : [],
     };
   },
 
@@ -3084,7 +3124,7 @@ export const SessionRequest: MessageFns<SessionRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -3114,9 +3154,7 @@ export const SessionRequest: MessageFns<SessionRequest> = {
   },
 
   fromJSON(object: any): SessionRequest {
-    return {
-      calls: globalThis.Array.isArray(object?.calls) ? object.calls.map((e: any) => Call.fromJSON(e)) : [],
-    };
+    return { calls: globalThis.Array.isArray(object?.calls) ? object.calls.map((e: any) => Call.fromJSON(e)) : [] };
   },
 
   toJSON(message: SessionRequest): unknown {
@@ -3153,7 +3191,7 @@ export const SessionResponse: MessageFns<SessionResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -3184,9 +3222,7 @@ export const SessionResponse: MessageFns<SessionResponse> = {
 
   fromJSON(object: any): SessionResponse {
     return {
-      answers: globalThis.Array.isArray(object?.answers)
-        ? object.answers.map((e: any) => Answer.fromJSON(e))
-        : [],
+      answers: globalThis.Array.isArray(object?.answers) ? object.answers.map((e: any) => Answer.fromJSON(e)) : [],
     };
   },
 
@@ -3221,7 +3257,7 @@ export const GetServerInfoRequest: MessageFns<GetServerInfoRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -3262,10 +3298,10 @@ export const GetServerInfoRequest: MessageFns<GetServerInfoRequest> = {
 
 function createBaseGetServerInfoResponse(): GetServerInfoResponse {
   return {
-    version: '',
-    instanceId: '',
+    version: "",
+    instanceId: "",
     startTime: undefined,
-    postgresVersion: '',
+    postgresVersion: "",
     partitionCount: 0,
     schemaVersion: 0,
     warnings: [],
@@ -3274,16 +3310,16 @@ function createBaseGetServerInfoResponse(): GetServerInfoResponse {
 
 export const GetServerInfoResponse: MessageFns<GetServerInfoResponse> = {
   encode(message: GetServerInfoResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.version !== '') {
+    if (message.version !== "") {
       writer.uint32(10).string(message.version);
     }
-    if (message.instanceId !== '') {
+    if (message.instanceId !== "") {
       writer.uint32(18).string(message.instanceId);
     }
     if (message.startTime !== undefined) {
       Timestamp.encode(toTimestamp(message.startTime), writer.uint32(26).fork()).join();
     }
-    if (message.postgresVersion !== '') {
+    if (message.postgresVersion !== "") {
       writer.uint32(34).string(message.postgresVersion);
     }
     if (message.partitionCount !== 0) {
@@ -3302,7 +3338,7 @@ export const GetServerInfoResponse: MessageFns<GetServerInfoResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -3381,32 +3417,32 @@ export const GetServerInfoResponse: MessageFns<GetServerInfoResponse> = {
 
   fromJSON(object: any): GetServerInfoResponse {
     return {
-      version: isSet(object.version) ? globalThis.String(object.version) : '',
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
       instanceId: isSet(object.instanceId)
         ? globalThis.String(object.instanceId)
         : isSet(object.instance_id)
-          ? globalThis.String(object.instance_id)
-          : '',
+        ? globalThis.String(object.instance_id)
+        : "",
       startTime: isSet(object.startTime)
         ? fromJsonTimestamp(object.startTime)
         : isSet(object.start_time)
-          ? fromJsonTimestamp(object.start_time)
-          : undefined,
+        ? fromJsonTimestamp(object.start_time)
+        : undefined,
       postgresVersion: isSet(object.postgresVersion)
         ? globalThis.String(object.postgresVersion)
         : isSet(object.postgres_version)
-          ? globalThis.String(object.postgres_version)
-          : '',
+        ? globalThis.String(object.postgres_version)
+        : "",
       partitionCount: isSet(object.partitionCount)
         ? globalThis.Number(object.partitionCount)
         : isSet(object.partition_count)
-          ? globalThis.Number(object.partition_count)
-          : 0,
+        ? globalThis.Number(object.partition_count)
+        : 0,
       schemaVersion: isSet(object.schemaVersion)
         ? globalThis.Number(object.schemaVersion)
         : isSet(object.schema_version)
-          ? globalThis.Number(object.schema_version)
-          : 0,
+        ? globalThis.Number(object.schema_version)
+        : 0,
       warnings: globalThis.Array.isArray(object?.warnings)
         ? object.warnings.map((e: any) => globalThis.String(e))
         : [],
@@ -3415,16 +3451,16 @@ export const GetServerInfoResponse: MessageFns<GetServerInfoResponse> = {
 
   toJSON(message: GetServerInfoResponse): unknown {
     const obj: any = {};
-    if (message.version !== '') {
+    if (message.version !== "") {
       obj.version = message.version;
     }
-    if (message.instanceId !== '') {
+    if (message.instanceId !== "") {
       obj.instanceId = message.instanceId;
     }
     if (message.startTime !== undefined) {
       obj.startTime = message.startTime.toISOString();
     }
-    if (message.postgresVersion !== '') {
+    if (message.postgresVersion !== "") {
       obj.postgresVersion = message.postgresVersion;
     }
     if (message.partitionCount !== 0) {
@@ -3444,10 +3480,10 @@ export const GetServerInfoResponse: MessageFns<GetServerInfoResponse> = {
   },
   fromPartial<I extends Exact<DeepPartial<GetServerInfoResponse>, I>>(object: I): GetServerInfoResponse {
     const message = createBaseGetServerInfoResponse();
-    message.version = object.version ?? '';
-    message.instanceId = object.instanceId ?? '';
+    message.version = object.version ?? "";
+    message.instanceId = object.instanceId ?? "";
     message.startTime = object.startTime ?? undefined;
-    message.postgresVersion = object.postgresVersion ?? '';
+    message.postgresVersion = object.postgresVersion ?? "";
     message.partitionCount = object.partitionCount ?? 0;
     message.schemaVersion = object.schemaVersion ?? 0;
     message.warnings = object.warnings?.map((e) => e) || [];
@@ -3471,12 +3507,12 @@ export const GetServerInfoResponse: MessageFns<GetServerInfoResponse> = {
  */
 export type CoordinatorDefinition = typeof CoordinatorDefinition;
 export const CoordinatorDefinition = {
-  name: 'Coordinator',
-  fullName: 'onceward.v1.Coordinator',
+  name: "Coordinator",
+  fullName: "onceward.v1.Coordinator",
   methods: {
     /** Asks whether to execute an operation: grants a lease, replays the result, or tells who is at it. */
     begin: {
-      name: 'Begin',
+      name: "Begin",
       requestType: BeginRequest as typeof BeginRequest,
       requestStream: false,
       responseType: BeginResponse as typeof BeginResponse,
@@ -3485,7 +3521,7 @@ export const CoordinatorDefinition = {
     },
     /** Stores the result of the attempt that holds the token. Also accepted after the lease lapsed if nobody took over. */
     complete: {
-      name: 'Complete',
+      name: "Complete",
       requestType: CompleteRequest as typeof CompleteRequest,
       requestStream: false,
       responseType: CompleteResponse as typeof CompleteResponse,
@@ -3494,7 +3530,7 @@ export const CoordinatorDefinition = {
     },
     /** Stores a final failure, or gives the lease back after an infrastructure failure. */
     fail: {
-      name: 'Fail',
+      name: "Fail",
       requestType: FailRequest as typeof FailRequest,
       requestStream: false,
       responseType: FailResponse as typeof FailResponse,
@@ -3503,7 +3539,7 @@ export const CoordinatorDefinition = {
     },
     /** Extends the lease and may store a checkpoint. */
     heartbeat: {
-      name: 'Heartbeat',
+      name: "Heartbeat",
       requestType: HeartbeatRequest as typeof HeartbeatRequest,
       requestStream: false,
       responseType: HeartbeatResponse as typeof HeartbeatResponse,
@@ -3512,25 +3548,25 @@ export const CoordinatorDefinition = {
     },
     /** Reads a record without side effect. */
     lookup: {
-      name: 'Lookup',
+      name: "Lookup",
       requestType: LookupRequest as typeof LookupRequest,
       requestStream: false,
       responseType: Record as typeof Record,
       responseStream: false,
-      options: { idempotencyLevel: 'NO_SIDE_EFFECTS' },
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
     /** Makes a key for a caller that can't; the caller stores it before its first try. */
     mintKey: {
-      name: 'MintKey',
+      name: "MintKey",
       requestType: MintKeyRequest as typeof MintKeyRequest,
       requestStream: false,
       responseType: MintKeyResponse as typeof MintKeyResponse,
       responseStream: false,
-      options: { idempotencyLevel: 'NO_SIDE_EFFECTS' },
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
     /** Many calls in one message, each with its own answer, in the order of the calls. */
     batch: {
-      name: 'Batch',
+      name: "Batch",
       requestType: BatchRequest as typeof BatchRequest,
       requestStream: false,
       responseType: BatchResponse as typeof BatchResponse,
@@ -3542,7 +3578,7 @@ export const CoordinatorDefinition = {
      * stream is read no further meanwhile.
      */
     session: {
-      name: 'Session',
+      name: "Session",
       requestType: SessionRequest as typeof SessionRequest,
       requestStream: true,
       responseType: SessionResponse as typeof SessionResponse,
@@ -3551,12 +3587,12 @@ export const CoordinatorDefinition = {
     },
     /** What this server is and what its store promises. */
     getServerInfo: {
-      name: 'GetServerInfo',
+      name: "GetServerInfo",
       requestType: GetServerInfoRequest as typeof GetServerInfoRequest,
       requestStream: false,
       responseType: GetServerInfoResponse as typeof GetServerInfoResponse,
       responseStream: false,
-      options: { idempotencyLevel: 'NO_SIDE_EFFECTS' },
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
   },
 } as const;
@@ -3579,7 +3615,7 @@ export type CoordinatorService = typeof CoordinatorService;
 export const CoordinatorService = {
   /** Asks whether to execute an operation: grants a lease, replays the result, or tells who is at it. */
   begin: {
-    path: '/onceward.v1.Coordinator/Begin' as const,
+    path: "/onceward.v1.Coordinator/Begin" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: BeginRequest): Buffer => Buffer.from(BeginRequest.encode(value).finish()),
@@ -3589,18 +3625,17 @@ export const CoordinatorService = {
   },
   /** Stores the result of the attempt that holds the token. Also accepted after the lease lapsed if nobody took over. */
   complete: {
-    path: '/onceward.v1.Coordinator/Complete' as const,
+    path: "/onceward.v1.Coordinator/Complete" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: CompleteRequest): Buffer => Buffer.from(CompleteRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): CompleteRequest => CompleteRequest.decode(value),
-    responseSerialize: (value: CompleteResponse): Buffer =>
-      Buffer.from(CompleteResponse.encode(value).finish()),
+    responseSerialize: (value: CompleteResponse): Buffer => Buffer.from(CompleteResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CompleteResponse => CompleteResponse.decode(value),
   },
   /** Stores a final failure, or gives the lease back after an infrastructure failure. */
   fail: {
-    path: '/onceward.v1.Coordinator/Fail' as const,
+    path: "/onceward.v1.Coordinator/Fail" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: FailRequest): Buffer => Buffer.from(FailRequest.encode(value).finish()),
@@ -3610,19 +3645,17 @@ export const CoordinatorService = {
   },
   /** Extends the lease and may store a checkpoint. */
   heartbeat: {
-    path: '/onceward.v1.Coordinator/Heartbeat' as const,
+    path: "/onceward.v1.Coordinator/Heartbeat" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: HeartbeatRequest): Buffer =>
-      Buffer.from(HeartbeatRequest.encode(value).finish()),
+    requestSerialize: (value: HeartbeatRequest): Buffer => Buffer.from(HeartbeatRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): HeartbeatRequest => HeartbeatRequest.decode(value),
-    responseSerialize: (value: HeartbeatResponse): Buffer =>
-      Buffer.from(HeartbeatResponse.encode(value).finish()),
+    responseSerialize: (value: HeartbeatResponse): Buffer => Buffer.from(HeartbeatResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): HeartbeatResponse => HeartbeatResponse.decode(value),
   },
   /** Reads a record without side effect. */
   lookup: {
-    path: '/onceward.v1.Coordinator/Lookup' as const,
+    path: "/onceward.v1.Coordinator/Lookup" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: LookupRequest): Buffer => Buffer.from(LookupRequest.encode(value).finish()),
@@ -3632,18 +3665,17 @@ export const CoordinatorService = {
   },
   /** Makes a key for a caller that can't; the caller stores it before its first try. */
   mintKey: {
-    path: '/onceward.v1.Coordinator/MintKey' as const,
+    path: "/onceward.v1.Coordinator/MintKey" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: MintKeyRequest): Buffer => Buffer.from(MintKeyRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): MintKeyRequest => MintKeyRequest.decode(value),
-    responseSerialize: (value: MintKeyResponse): Buffer =>
-      Buffer.from(MintKeyResponse.encode(value).finish()),
+    responseSerialize: (value: MintKeyResponse): Buffer => Buffer.from(MintKeyResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): MintKeyResponse => MintKeyResponse.decode(value),
   },
   /** Many calls in one message, each with its own answer, in the order of the calls. */
   batch: {
-    path: '/onceward.v1.Coordinator/Batch' as const,
+    path: "/onceward.v1.Coordinator/Batch" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: BatchRequest): Buffer => Buffer.from(BatchRequest.encode(value).finish()),
@@ -3656,22 +3688,20 @@ export const CoordinatorService = {
    * stream is read no further meanwhile.
    */
   session: {
-    path: '/onceward.v1.Coordinator/Session' as const,
+    path: "/onceward.v1.Coordinator/Session" as const,
     requestStream: true as const,
     responseStream: true as const,
     requestSerialize: (value: SessionRequest): Buffer => Buffer.from(SessionRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): SessionRequest => SessionRequest.decode(value),
-    responseSerialize: (value: SessionResponse): Buffer =>
-      Buffer.from(SessionResponse.encode(value).finish()),
+    responseSerialize: (value: SessionResponse): Buffer => Buffer.from(SessionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SessionResponse => SessionResponse.decode(value),
   },
   /** What this server is and what its store promises. */
   getServerInfo: {
-    path: '/onceward.v1.Coordinator/GetServerInfo' as const,
+    path: "/onceward.v1.Coordinator/GetServerInfo" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: GetServerInfoRequest): Buffer =>
-      Buffer.from(GetServerInfoRequest.encode(value).finish()),
+    requestSerialize: (value: GetServerInfoRequest): Buffer => Buffer.from(GetServerInfoRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): GetServerInfoRequest => GetServerInfoRequest.decode(value),
     responseSerialize: (value: GetServerInfoResponse): Buffer =>
       Buffer.from(GetServerInfoResponse.encode(value).finish()),
@@ -3737,10 +3767,7 @@ export interface CoordinatorClient extends Client {
     callback: (error: ServiceError | null, response: CompleteResponse) => void,
   ): ClientUnaryCall;
   /** Stores a final failure, or gives the lease back after an infrastructure failure. */
-  fail(
-    request: FailRequest,
-    callback: (error: ServiceError | null, response: FailResponse) => void,
-  ): ClientUnaryCall;
+  fail(request: FailRequest, callback: (error: ServiceError | null, response: FailResponse) => void): ClientUnaryCall;
   fail(
     request: FailRequest,
     metadata: Metadata,
@@ -3769,10 +3796,7 @@ export interface CoordinatorClient extends Client {
     callback: (error: ServiceError | null, response: HeartbeatResponse) => void,
   ): ClientUnaryCall;
   /** Reads a record without side effect. */
-  lookup(
-    request: LookupRequest,
-    callback: (error: ServiceError | null, response: Record) => void,
-  ): ClientUnaryCall;
+  lookup(request: LookupRequest, callback: (error: ServiceError | null, response: Record) => void): ClientUnaryCall;
   lookup(
     request: LookupRequest,
     metadata: Metadata,
@@ -3822,10 +3846,7 @@ export interface CoordinatorClient extends Client {
    */
   session(): ClientDuplexStream<SessionRequest, SessionResponse>;
   session(options: Partial<CallOptions>): ClientDuplexStream<SessionRequest, SessionResponse>;
-  session(
-    metadata: Metadata,
-    options?: Partial<CallOptions>,
-  ): ClientDuplexStream<SessionRequest, SessionResponse>;
+  session(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<SessionRequest, SessionResponse>;
   /** What this server is and what its store promises. */
   getServerInfo(
     request: GetServerInfoRequest,
@@ -3846,7 +3867,7 @@ export interface CoordinatorClient extends Client {
 
 export const CoordinatorClient = makeGenericClientConstructor(
   CoordinatorService,
-  'onceward.v1.Coordinator',
+  "onceward.v1.Coordinator",
 ) as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): CoordinatorClient;
   service: typeof CoordinatorService;
@@ -3854,32 +3875,24 @@ export const CoordinatorClient = makeGenericClientConstructor(
 };
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, 'base64'));
+  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString('base64');
+  return globalThis.Buffer.from(arr).toString("base64");
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
-type DeepPartial<T> = T extends bigint
-  ? string | number | bigint
-  : T extends Builtin
-    ? T
-    : T extends globalThis.Array<infer U>
-      ? globalThis.Array<DeepPartial<U>>
-      : T extends ReadonlyArray<infer U>
-        ? ReadonlyArray<DeepPartial<U>>
-        : T extends { $case: string; value: unknown }
-          ? { $case: T['$case']; value?: DeepPartial<T['value']> }
-          : T extends {}
-            ? { [K in keyof T]?: DeepPartial<T[K]> }
-            : Partial<T>;
+type DeepPartial<T> = T extends bigint ? string | number | bigint
+  : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>>
+  : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
+  : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
+  : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
+  : Partial<T>;
 
 type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin
-  ? P
+type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
 function toTimestamp(date: Date): Timestamp {
@@ -3897,7 +3910,7 @@ function fromTimestamp(t: Timestamp): Date {
 function fromJsonTimestamp(o: any): Date {
   if (o instanceof globalThis.Date) {
     return o;
-  } else if (typeof o === 'string') {
+  } else if (typeof o === "string") {
     return new globalThis.Date(o);
   } else {
     return fromTimestamp(Timestamp.fromJSON(o));
@@ -3905,7 +3918,7 @@ function fromJsonTimestamp(o: any): Date {
 }
 
 function isObject(value: any): boolean {
-  return typeof value === 'object' && value !== null;
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {

@@ -5,9 +5,9 @@
 // source: onceward/v1/record.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
-import { Duration } from '../../google/protobuf/duration.js';
-import { Timestamp } from '../../google/protobuf/timestamp.js';
+import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Duration } from "../../google/protobuf/duration.js";
+import { Timestamp } from "../../google/protobuf/timestamp.js";
 
 /** Where a record is in its life. */
 export enum State {
@@ -31,44 +31,44 @@ export enum State {
 export function stateFromJSON(object: any): State {
   switch (object) {
     case 0:
-    case 'STATE_UNSPECIFIED':
+    case "STATE_UNSPECIFIED":
       return State.UNSPECIFIED;
     case 1:
-    case 'STATE_IN_PROGRESS':
+    case "STATE_IN_PROGRESS":
       return State.IN_PROGRESS;
     case 2:
-    case 'STATE_COMPLETED':
+    case "STATE_COMPLETED":
       return State.COMPLETED;
     case 3:
-    case 'STATE_FAILED':
+    case "STATE_FAILED":
       return State.FAILED;
     case 4:
-    case 'STATE_RELEASED':
+    case "STATE_RELEASED":
       return State.RELEASED;
     case 5:
-    case 'STATE_INDETERMINATE':
+    case "STATE_INDETERMINATE":
       return State.INDETERMINATE;
     default:
-      throw new globalThis.Error('Unrecognized enum value ' + object + ' for enum State');
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum State");
   }
 }
 
 export function stateToJSON(object: State): string {
   switch (object) {
     case State.UNSPECIFIED:
-      return 'STATE_UNSPECIFIED';
+      return "STATE_UNSPECIFIED";
     case State.IN_PROGRESS:
-      return 'STATE_IN_PROGRESS';
+      return "STATE_IN_PROGRESS";
     case State.COMPLETED:
-      return 'STATE_COMPLETED';
+      return "STATE_COMPLETED";
     case State.FAILED:
-      return 'STATE_FAILED';
+      return "STATE_FAILED";
     case State.RELEASED:
-      return 'STATE_RELEASED';
+      return "STATE_RELEASED";
     case State.INDETERMINATE:
-      return 'STATE_INDETERMINATE';
+      return "STATE_INDETERMINATE";
     default:
-      throw new globalThis.Error('Unrecognized enum value ' + object + ' for enum State');
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum State");
   }
 }
 
@@ -85,29 +85,29 @@ export enum OnLapse {
 export function onLapseFromJSON(object: any): OnLapse {
   switch (object) {
     case 0:
-    case 'ON_LAPSE_UNSPECIFIED':
+    case "ON_LAPSE_UNSPECIFIED":
       return OnLapse.UNSPECIFIED;
     case 1:
-    case 'ON_LAPSE_RERUN':
+    case "ON_LAPSE_RERUN":
       return OnLapse.RERUN;
     case 2:
-    case 'ON_LAPSE_PARK':
+    case "ON_LAPSE_PARK":
       return OnLapse.PARK;
     default:
-      throw new globalThis.Error('Unrecognized enum value ' + object + ' for enum OnLapse');
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum OnLapse");
   }
 }
 
 export function onLapseToJSON(object: OnLapse): string {
   switch (object) {
     case OnLapse.UNSPECIFIED:
-      return 'ON_LAPSE_UNSPECIFIED';
+      return "ON_LAPSE_UNSPECIFIED";
     case OnLapse.RERUN:
-      return 'ON_LAPSE_RERUN';
+      return "ON_LAPSE_RERUN";
     case OnLapse.PARK:
-      return 'ON_LAPSE_PARK';
+      return "ON_LAPSE_PARK";
     default:
-      throw new globalThis.Error('Unrecognized enum value ' + object + ' for enum OnLapse');
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum OnLapse");
   }
 }
 
@@ -162,11 +162,15 @@ export interface Result {
    * The answer's bytes, often a serialised response message. Empty is not absent. Bounded by the namespace's
    * `max_result_bytes` (default 1 MiB).
    */
-  payload?: Buffer | undefined;
+  payload?:
+    | Buffer
+    | undefined;
   /** What the payload is, e.g. `application/grpc+proto`. 0 to 255 visible ASCII characters. */
   contentType: string;
   /** OK for Complete; the final error after Fail. Absent means OK. */
-  status: Status | undefined;
+  status:
+    | Status
+    | undefined;
   /** Initial metadata to replay. With the trailing metadata at most 64 entries and 16 KiB of names and values. */
   initialMetadata: MetadataEntry[];
   /** Trailing metadata to replay. */
@@ -183,19 +187,24 @@ export interface Retention {
   /** One of the two; a Retention with neither is refused. */
   kind:
     | //
-      /** A length of time, at most 3650 days; at least 1 s for results, 0 for tombstones, 1 min for abandoned records. */
-      { $case: 'duration'; value: Duration } //
-      /** True: for ever. False is refused. */
-    | { $case: 'forever'; value: boolean }
+    /** A length of time, at most 3650 days; at least 1 s for results, 0 for tombstones, 1 min for abandoned records. */
+    { $case: "duration"; value: Duration }
+    | //
+    /** True: for ever. False is refused. */
+    { $case: "forever"; value: boolean }
     | undefined;
 }
 
 /** Why the last attempt gave its lease back. */
 export interface LastError {
   /** The status given to Fail. */
-  status: Status | undefined;
+  status:
+    | Status
+    | undefined;
   /** When, on the database clock. */
-  time: Date | undefined;
+  time:
+    | Date
+    | undefined;
   /** The owner's hint when another attempt makes sense; advisory, the key is free at once. Absent: none. */
   retryAfter: Duration | undefined;
 }
@@ -203,7 +212,9 @@ export interface LastError {
 /** Everything known about one key. */
 export interface Record {
   /** The identity. */
-  ref: KeyRef | undefined;
+  ref:
+    | KeyRef
+    | undefined;
   /** A lapsed lease under ON_LAPSE_PARK reads as INDETERMINATE. */
   state: State;
   /** The operation given at the first Begin. */
@@ -213,23 +224,37 @@ export interface Record {
   /** The token of the last grant. */
   fencingToken: bigint;
   /** What is left of the lease; 0 when it lapsed; absent unless IN_PROGRESS. */
-  leaseLeft: Duration | undefined;
+  leaseLeft:
+    | Duration
+    | undefined;
   /** When the record was made, on the database clock. */
-  createTime: Date | undefined;
+  createTime:
+    | Date
+    | undefined;
   /** When it finished; absent until then. */
-  finishTime: Date | undefined;
+  finishTime:
+    | Date
+    | undefined;
   /** Until when the result is replayed; absent for ever, or when there is no result yet. */
-  expireTime: Date | undefined;
+  expireTime:
+    | Date
+    | undefined;
   /** The operation this one was called from; absent for a root. */
-  parent: KeyRef | undefined;
+  parent:
+    | KeyRef
+    | undefined;
   /** Operations called from this one, oldest first, at most 1000; only with `with_lineage`. */
   children: Record[];
   /** Labels given at the first Begin. */
   labels: { [key: string]: string };
   /** The result; only with `with_result`, and while it is kept. */
-  result: Result | undefined;
+  result:
+    | Result
+    | undefined;
   /** Why the last attempt gave its lease back; absent if none did. */
-  lastError: LastError | undefined;
+  lastError:
+    | LastError
+    | undefined;
   /** W3C `traceparent` of the call that was granted last; empty if it had none. */
   traceparent: string;
   /** Until when the record answers anything at all (result, then tombstone; or abandoned); absent for ever. */
@@ -242,18 +267,18 @@ export interface Record_LabelsEntry {
 }
 
 function createBaseKeyRef(): KeyRef {
-  return { namespace: '', scope: '', key: '' };
+  return { namespace: "", scope: "", key: "" };
 }
 
 export const KeyRef: MessageFns<KeyRef> = {
   encode(message: KeyRef, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.namespace !== '') {
+    if (message.namespace !== "") {
       writer.uint32(10).string(message.namespace);
     }
-    if (message.scope !== '') {
+    if (message.scope !== "") {
       writer.uint32(18).string(message.scope);
     }
-    if (message.key !== '') {
+    if (message.key !== "") {
       writer.uint32(26).string(message.key);
     }
     return writer;
@@ -263,7 +288,7 @@ export const KeyRef: MessageFns<KeyRef> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -310,21 +335,21 @@ export const KeyRef: MessageFns<KeyRef> = {
 
   fromJSON(object: any): KeyRef {
     return {
-      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : '',
-      scope: isSet(object.scope) ? globalThis.String(object.scope) : '',
-      key: isSet(object.key) ? globalThis.String(object.key) : '',
+      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : "",
+      scope: isSet(object.scope) ? globalThis.String(object.scope) : "",
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
     };
   },
 
   toJSON(message: KeyRef): unknown {
     const obj: any = {};
-    if (message.namespace !== '') {
+    if (message.namespace !== "") {
       obj.namespace = message.namespace;
     }
-    if (message.scope !== '') {
+    if (message.scope !== "") {
       obj.scope = message.scope;
     }
-    if (message.key !== '') {
+    if (message.key !== "") {
       obj.key = message.key;
     }
     return obj;
@@ -335,9 +360,9 @@ export const KeyRef: MessageFns<KeyRef> = {
   },
   fromPartial<I extends Exact<DeepPartial<KeyRef>, I>>(object: I): KeyRef {
     const message = createBaseKeyRef();
-    message.namespace = object.namespace ?? '';
-    message.scope = object.scope ?? '';
-    message.key = object.key ?? '';
+    message.namespace = object.namespace ?? "";
+    message.scope = object.scope ?? "";
+    message.key = object.key ?? "";
     return message;
   },
 };
@@ -361,7 +386,7 @@ export const Fingerprint: MessageFns<Fingerprint> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -428,7 +453,7 @@ export const Fingerprint: MessageFns<Fingerprint> = {
 };
 
 function createBaseStatus(): Status {
-  return { code: 0, message: '', details: Buffer.alloc(0) };
+  return { code: 0, message: "", details: Buffer.alloc(0) };
 }
 
 export const Status: MessageFns<Status> = {
@@ -436,7 +461,7 @@ export const Status: MessageFns<Status> = {
     if (message.code !== 0) {
       writer.uint32(8).int32(message.code);
     }
-    if (message.message !== '') {
+    if (message.message !== "") {
       writer.uint32(18).string(message.message);
     }
     if (message.details.length !== 0) {
@@ -449,7 +474,7 @@ export const Status: MessageFns<Status> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -497,7 +522,7 @@ export const Status: MessageFns<Status> = {
   fromJSON(object: any): Status {
     return {
       code: isSet(object.code) ? globalThis.Number(object.code) : 0,
-      message: isSet(object.message) ? globalThis.String(object.message) : '',
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
       details: isSet(object.details) ? Buffer.from(bytesFromBase64(object.details)) : Buffer.alloc(0),
     };
   },
@@ -507,7 +532,7 @@ export const Status: MessageFns<Status> = {
     if (message.code !== 0) {
       obj.code = Math.round(message.code);
     }
-    if (message.message !== '') {
+    if (message.message !== "") {
       obj.message = message.message;
     }
     if (message.details.length !== 0) {
@@ -522,19 +547,19 @@ export const Status: MessageFns<Status> = {
   fromPartial<I extends Exact<DeepPartial<Status>, I>>(object: I): Status {
     const message = createBaseStatus();
     message.code = object.code ?? 0;
-    message.message = object.message ?? '';
+    message.message = object.message ?? "";
     message.details = object.details ?? Buffer.alloc(0);
     return message;
   },
 };
 
 function createBaseMetadataEntry(): MetadataEntry {
-  return { name: '', value: Buffer.alloc(0) };
+  return { name: "", value: Buffer.alloc(0) };
 }
 
 export const MetadataEntry: MessageFns<MetadataEntry> = {
   encode(message: MetadataEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== '') {
+    if (message.name !== "") {
       writer.uint32(10).string(message.name);
     }
     if (message.value.length !== 0) {
@@ -547,7 +572,7 @@ export const MetadataEntry: MessageFns<MetadataEntry> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -586,14 +611,14 @@ export const MetadataEntry: MessageFns<MetadataEntry> = {
 
   fromJSON(object: any): MetadataEntry {
     return {
-      name: isSet(object.name) ? globalThis.String(object.name) : '',
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
       value: isSet(object.value) ? Buffer.from(bytesFromBase64(object.value)) : Buffer.alloc(0),
     };
   },
 
   toJSON(message: MetadataEntry): unknown {
     const obj: any = {};
-    if (message.name !== '') {
+    if (message.name !== "") {
       obj.name = message.name;
     }
     if (message.value.length !== 0) {
@@ -607,7 +632,7 @@ export const MetadataEntry: MessageFns<MetadataEntry> = {
   },
   fromPartial<I extends Exact<DeepPartial<MetadataEntry>, I>>(object: I): MetadataEntry {
     const message = createBaseMetadataEntry();
-    message.name = object.name ?? '';
+    message.name = object.name ?? "";
     message.value = object.value ?? Buffer.alloc(0);
     return message;
   },
@@ -616,7 +641,7 @@ export const MetadataEntry: MessageFns<MetadataEntry> = {
 function createBaseResult(): Result {
   return {
     payload: undefined,
-    contentType: '',
+    contentType: "",
     status: undefined,
     initialMetadata: [],
     trailingMetadata: [],
@@ -629,7 +654,7 @@ export const Result: MessageFns<Result> = {
     if (message.payload !== undefined) {
       writer.uint32(10).bytes(message.payload);
     }
-    if (message.contentType !== '') {
+    if (message.contentType !== "") {
       writer.uint32(18).string(message.contentType);
     }
     if (message.status !== undefined) {
@@ -651,7 +676,7 @@ export const Result: MessageFns<Result> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -726,24 +751,24 @@ export const Result: MessageFns<Result> = {
       contentType: isSet(object.contentType)
         ? globalThis.String(object.contentType)
         : isSet(object.content_type)
-          ? globalThis.String(object.content_type)
-          : '',
+        ? globalThis.String(object.content_type)
+        : "",
       status: isSet(object.status) ? Status.fromJSON(object.status) : undefined,
       initialMetadata: globalThis.Array.isArray(object?.initialMetadata)
         ? object.initialMetadata.map((e: any) => MetadataEntry.fromJSON(e))
         : globalThis.Array.isArray(object?.initial_metadata)
-          ? object.initial_metadata.map((e: any) => MetadataEntry.fromJSON(e))
-          : [],
+        ? object.initial_metadata.map((e: any) => MetadataEntry.fromJSON(e))
+        : [],
       trailingMetadata: globalThis.Array.isArray(object?.trailingMetadata)
         ? object.trailingMetadata.map((e: any) => MetadataEntry.fromJSON(e))
         : globalThis.Array.isArray(object?.trailing_metadata)
-          ? object.trailing_metadata.map((e: any) => MetadataEntry.fromJSON(e))
-          : [],
+        ? object.trailing_metadata.map((e: any) => MetadataEntry.fromJSON(e))
+        : [],
       payloadOmitted: isSet(object.payloadOmitted)
         ? globalThis.Boolean(object.payloadOmitted)
         : isSet(object.payload_omitted)
-          ? globalThis.Boolean(object.payload_omitted)
-          : false,
+        ? globalThis.Boolean(object.payload_omitted)
+        : false,
     };
   },
 
@@ -752,7 +777,7 @@ export const Result: MessageFns<Result> = {
     if (message.payload !== undefined) {
       obj.payload = base64FromBytes(message.payload);
     }
-    if (message.contentType !== '') {
+    if (message.contentType !== "") {
       obj.contentType = message.contentType;
     }
     if (message.status !== undefined) {
@@ -776,9 +801,10 @@ export const Result: MessageFns<Result> = {
   fromPartial<I extends Exact<DeepPartial<Result>, I>>(object: I): Result {
     const message = createBaseResult();
     message.payload = object.payload ?? undefined;
-    message.contentType = object.contentType ?? '';
-    message.status =
-      object.status !== undefined && object.status !== null ? Status.fromPartial(object.status) : undefined;
+    message.contentType = object.contentType ?? "";
+    message.status = (object.status !== undefined && object.status !== null)
+      ? Status.fromPartial(object.status)
+      : undefined;
     message.initialMetadata = object.initialMetadata?.map((e) => MetadataEntry.fromPartial(e)) || [];
     message.trailingMetadata = object.trailingMetadata?.map((e) => MetadataEntry.fromPartial(e)) || [];
     message.payloadOmitted = object.payloadOmitted ?? false;
@@ -793,10 +819,10 @@ function createBaseRetention(): Retention {
 export const Retention: MessageFns<Retention> = {
   encode(message: Retention, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     switch (message.kind?.$case) {
-      case 'duration':
+      case "duration":
         Duration.encode(message.kind.value, writer.uint32(10).fork()).join();
         break;
-      case 'forever':
+      case "forever":
         writer.uint32(16).bool(message.kind.value);
         break;
     }
@@ -807,7 +833,7 @@ export const Retention: MessageFns<Retention> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -821,7 +847,7 @@ export const Retention: MessageFns<Retention> = {
               break;
             }
 
-            message.kind = { $case: 'duration', value: Duration.decode(reader, reader.uint32()) };
+            message.kind = { $case: "duration", value: Duration.decode(reader, reader.uint32()) };
             continue;
           }
           case 2: {
@@ -829,7 +855,7 @@ export const Retention: MessageFns<Retention> = {
               break;
             }
 
-            message.kind = { $case: 'forever', value: reader.bool() };
+            message.kind = { $case: "forever", value: reader.bool() };
             continue;
           }
         }
@@ -847,18 +873,18 @@ export const Retention: MessageFns<Retention> = {
   fromJSON(object: any): Retention {
     return {
       kind: isSet(object.duration)
-        ? { $case: 'duration', value: Duration.fromJSON(object.duration) }
+        ? { $case: "duration", value: Duration.fromJSON(object.duration) }
         : isSet(object.forever)
-          ? { $case: 'forever', value: globalThis.Boolean(object.forever) }
-          : undefined,
+        ? { $case: "forever", value: globalThis.Boolean(object.forever) }
+        : undefined,
     };
   },
 
   toJSON(message: Retention): unknown {
     const obj: any = {};
-    if (message.kind?.$case === 'duration') {
+    if (message.kind?.$case === "duration") {
       obj.duration = Duration.toJSON(message.kind.value);
-    } else if (message.kind?.$case === 'forever') {
+    } else if (message.kind?.$case === "forever") {
       obj.forever = message.kind.value;
     }
     return obj;
@@ -870,15 +896,15 @@ export const Retention: MessageFns<Retention> = {
   fromPartial<I extends Exact<DeepPartial<Retention>, I>>(object: I): Retention {
     const message = createBaseRetention();
     switch (object.kind?.$case) {
-      case 'duration': {
+      case "duration": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
-          message.kind = { $case: 'duration', value: Duration.fromPartial(object.kind.value) };
+          message.kind = { $case: "duration", value: Duration.fromPartial(object.kind.value) };
         }
         break;
       }
-      case 'forever': {
+      case "forever": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
-          message.kind = { $case: 'forever', value: object.kind.value };
+          message.kind = { $case: "forever", value: object.kind.value };
         }
         break;
       }
@@ -909,7 +935,7 @@ export const LastError: MessageFns<LastError> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -961,8 +987,8 @@ export const LastError: MessageFns<LastError> = {
       retryAfter: isSet(object.retryAfter)
         ? Duration.fromJSON(object.retryAfter)
         : isSet(object.retry_after)
-          ? Duration.fromJSON(object.retry_after)
-          : undefined,
+        ? Duration.fromJSON(object.retry_after)
+        : undefined,
     };
   },
 
@@ -985,13 +1011,13 @@ export const LastError: MessageFns<LastError> = {
   },
   fromPartial<I extends Exact<DeepPartial<LastError>, I>>(object: I): LastError {
     const message = createBaseLastError();
-    message.status =
-      object.status !== undefined && object.status !== null ? Status.fromPartial(object.status) : undefined;
+    message.status = (object.status !== undefined && object.status !== null)
+      ? Status.fromPartial(object.status)
+      : undefined;
     message.time = object.time ?? undefined;
-    message.retryAfter =
-      object.retryAfter !== undefined && object.retryAfter !== null
-        ? Duration.fromPartial(object.retryAfter)
-        : undefined;
+    message.retryAfter = (object.retryAfter !== undefined && object.retryAfter !== null)
+      ? Duration.fromPartial(object.retryAfter)
+      : undefined;
     return message;
   },
 };
@@ -1000,7 +1026,7 @@ function createBaseRecord(): Record {
   return {
     ref: undefined,
     state: 0,
-    operation: '',
+    operation: "",
     attempt: 0,
     fencingToken: 0n,
     leaseLeft: undefined,
@@ -1012,7 +1038,7 @@ function createBaseRecord(): Record {
     labels: {},
     result: undefined,
     lastError: undefined,
-    traceparent: '',
+    traceparent: "",
     recordExpireTime: undefined,
   };
 }
@@ -1025,7 +1051,7 @@ export const Record: MessageFns<Record> = {
     if (message.state !== 0) {
       writer.uint32(16).int32(message.state);
     }
-    if (message.operation !== '') {
+    if (message.operation !== "") {
       writer.uint32(26).string(message.operation);
     }
     if (message.attempt !== 0) {
@@ -1033,7 +1059,7 @@ export const Record: MessageFns<Record> = {
     }
     if (message.fencingToken !== 0n) {
       if (BigInt.asIntN(64, message.fencingToken) !== message.fencingToken) {
-        throw new globalThis.Error('value provided for field message.fencingToken of type int64 too large');
+        throw new globalThis.Error("value provided for field message.fencingToken of type int64 too large");
       }
       writer.uint32(40).int64(message.fencingToken);
     }
@@ -1064,7 +1090,7 @@ export const Record: MessageFns<Record> = {
     if (message.lastError !== undefined) {
       LastError.encode(message.lastError, writer.uint32(114).fork()).join();
     }
-    if (message.traceparent !== '') {
+    if (message.traceparent !== "") {
       writer.uint32(122).string(message.traceparent);
     }
     if (message.recordExpireTime !== undefined) {
@@ -1077,7 +1103,7 @@ export const Record: MessageFns<Record> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1233,63 +1259,63 @@ export const Record: MessageFns<Record> = {
     return {
       ref: isSet(object.ref) ? KeyRef.fromJSON(object.ref) : undefined,
       state: isSet(object.state) ? stateFromJSON(object.state) : 0,
-      operation: isSet(object.operation) ? globalThis.String(object.operation) : '',
+      operation: isSet(object.operation) ? globalThis.String(object.operation) : "",
       attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
       fencingToken: isSet(object.fencingToken)
         ? BigInt(object.fencingToken)
         : isSet(object.fencing_token)
-          ? BigInt(object.fencing_token)
-          : 0n,
+        ? BigInt(object.fencing_token)
+        : 0n,
       leaseLeft: isSet(object.leaseLeft)
         ? Duration.fromJSON(object.leaseLeft)
         : isSet(object.lease_left)
-          ? Duration.fromJSON(object.lease_left)
-          : undefined,
+        ? Duration.fromJSON(object.lease_left)
+        : undefined,
       createTime: isSet(object.createTime)
         ? fromJsonTimestamp(object.createTime)
         : isSet(object.create_time)
-          ? fromJsonTimestamp(object.create_time)
-          : undefined,
+        ? fromJsonTimestamp(object.create_time)
+        : undefined,
       finishTime: isSet(object.finishTime)
         ? fromJsonTimestamp(object.finishTime)
         : isSet(object.finish_time)
-          ? fromJsonTimestamp(object.finish_time)
-          : undefined,
+        ? fromJsonTimestamp(object.finish_time)
+        : undefined,
       expireTime: isSet(object.expireTime)
         ? fromJsonTimestamp(object.expireTime)
         : isSet(object.expire_time)
-          ? fromJsonTimestamp(object.expire_time)
-          : undefined,
+        ? fromJsonTimestamp(object.expire_time)
+        : undefined,
       parent: isSet(object.parent) ? KeyRef.fromJSON(object.parent) : undefined,
       children: globalThis.Array.isArray(object?.children)
         ? object.children.map((e: any) => Record.fromJSON(e))
         : [],
       labels: isObject(object.labels)
         ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
-            (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-              globalThis.Object.defineProperty(acc, key, {
-                value: globalThis.String(value),
-                enumerable: true,
-                configurable: true,
-                writable: true,
-              });
-              return acc;
-            },
-            {},
-          )
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
         : {},
       result: isSet(object.result) ? Result.fromJSON(object.result) : undefined,
       lastError: isSet(object.lastError)
         ? LastError.fromJSON(object.lastError)
         : isSet(object.last_error)
-          ? LastError.fromJSON(object.last_error)
-          : undefined,
-      traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : '',
+        ? LastError.fromJSON(object.last_error)
+        : undefined,
+      traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : "",
       recordExpireTime: isSet(object.recordExpireTime)
         ? fromJsonTimestamp(object.recordExpireTime)
         : isSet(object.record_expire_time)
-          ? fromJsonTimestamp(object.record_expire_time)
-          : undefined,
+        ? fromJsonTimestamp(object.record_expire_time)
+        : undefined,
     };
   },
 
@@ -1301,7 +1327,7 @@ export const Record: MessageFns<Record> = {
     if (message.state !== 0) {
       obj.state = stateToJSON(message.state);
     }
-    if (message.operation !== '') {
+    if (message.operation !== "") {
       obj.operation = message.operation;
     }
     if (message.attempt !== 0) {
@@ -1343,7 +1369,7 @@ export const Record: MessageFns<Record> = {
     if (message.lastError !== undefined) {
       obj.lastError = LastError.toJSON(message.lastError);
     }
-    if (message.traceparent !== '') {
+    if (message.traceparent !== "") {
       obj.traceparent = message.traceparent;
     }
     if (message.recordExpireTime !== undefined) {
@@ -1357,22 +1383,22 @@ export const Record: MessageFns<Record> = {
   },
   fromPartial<I extends Exact<DeepPartial<Record>, I>>(object: I): Record {
     const message = createBaseRecord();
-    message.ref =
-      object.ref !== undefined && object.ref !== null ? KeyRef.fromPartial(object.ref) : undefined;
+    message.ref = (object.ref !== undefined && object.ref !== null) ? KeyRef.fromPartial(object.ref) : undefined;
     message.state = object.state ?? 0;
-    message.operation = object.operation ?? '';
+    message.operation = object.operation ?? "";
     message.attempt = object.attempt ?? 0;
-    message.fencingToken =
-      object.fencingToken !== undefined && object.fencingToken !== null ? BigInt(object.fencingToken) : 0n;
-    message.leaseLeft =
-      object.leaseLeft !== undefined && object.leaseLeft !== null
-        ? Duration.fromPartial(object.leaseLeft)
-        : undefined;
+    message.fencingToken = (object.fencingToken !== undefined && object.fencingToken !== null)
+      ? BigInt(object.fencingToken)
+      : 0n;
+    message.leaseLeft = (object.leaseLeft !== undefined && object.leaseLeft !== null)
+      ? Duration.fromPartial(object.leaseLeft)
+      : undefined;
     message.createTime = object.createTime ?? undefined;
     message.finishTime = object.finishTime ?? undefined;
     message.expireTime = object.expireTime ?? undefined;
-    message.parent =
-      object.parent !== undefined && object.parent !== null ? KeyRef.fromPartial(object.parent) : undefined;
+    message.parent = (object.parent !== undefined && object.parent !== null)
+      ? KeyRef.fromPartial(object.parent)
+      : undefined;
     message.children = object.children?.map((e) => Record.fromPartial(e)) || [];
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
@@ -1383,28 +1409,28 @@ export const Record: MessageFns<Record> = {
       },
       {},
     );
-    message.result =
-      object.result !== undefined && object.result !== null ? Result.fromPartial(object.result) : undefined;
-    message.lastError =
-      object.lastError !== undefined && object.lastError !== null
-        ? LastError.fromPartial(object.lastError)
-        : undefined;
-    message.traceparent = object.traceparent ?? '';
+    message.result = (object.result !== undefined && object.result !== null)
+      ? Result.fromPartial(object.result)
+      : undefined;
+    message.lastError = (object.lastError !== undefined && object.lastError !== null)
+      ? LastError.fromPartial(object.lastError)
+      : undefined;
+    message.traceparent = object.traceparent ?? "";
     message.recordExpireTime = object.recordExpireTime ?? undefined;
     return message;
   },
 };
 
 function createBaseRecord_LabelsEntry(): Record_LabelsEntry {
-  return { key: '', value: '' };
+  return { key: "", value: "" };
 }
 
 export const Record_LabelsEntry: MessageFns<Record_LabelsEntry> = {
   encode(message: Record_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.key !== '') {
+    if (message.key !== "") {
       writer.uint32(10).string(message.key);
     }
-    if (message.value !== '') {
+    if (message.value !== "") {
       writer.uint32(18).string(message.value);
     }
     return writer;
@@ -1414,7 +1440,7 @@ export const Record_LabelsEntry: MessageFns<Record_LabelsEntry> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1453,17 +1479,17 @@ export const Record_LabelsEntry: MessageFns<Record_LabelsEntry> = {
 
   fromJSON(object: any): Record_LabelsEntry {
     return {
-      key: isSet(object.key) ? globalThis.String(object.key) : '',
-      value: isSet(object.value) ? globalThis.String(object.value) : '',
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
     };
   },
 
   toJSON(message: Record_LabelsEntry): unknown {
     const obj: any = {};
-    if (message.key !== '') {
+    if (message.key !== "") {
       obj.key = message.key;
     }
-    if (message.value !== '') {
+    if (message.value !== "") {
       obj.value = message.value;
     }
     return obj;
@@ -1474,39 +1500,31 @@ export const Record_LabelsEntry: MessageFns<Record_LabelsEntry> = {
   },
   fromPartial<I extends Exact<DeepPartial<Record_LabelsEntry>, I>>(object: I): Record_LabelsEntry {
     const message = createBaseRecord_LabelsEntry();
-    message.key = object.key ?? '';
-    message.value = object.value ?? '';
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
 
 function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, 'base64'));
+  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
 }
 
 function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString('base64');
+  return globalThis.Buffer.from(arr).toString("base64");
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
-type DeepPartial<T> = T extends bigint
-  ? string | number | bigint
-  : T extends Builtin
-    ? T
-    : T extends globalThis.Array<infer U>
-      ? globalThis.Array<DeepPartial<U>>
-      : T extends ReadonlyArray<infer U>
-        ? ReadonlyArray<DeepPartial<U>>
-        : T extends { $case: string; value: unknown }
-          ? { $case: T['$case']; value?: DeepPartial<T['value']> }
-          : T extends {}
-            ? { [K in keyof T]?: DeepPartial<T[K]> }
-            : Partial<T>;
+type DeepPartial<T> = T extends bigint ? string | number | bigint
+  : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>>
+  : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
+  : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
+  : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
+  : Partial<T>;
 
 type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin
-  ? P
+type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
 function toTimestamp(date: Date): Timestamp {
@@ -1524,7 +1542,7 @@ function fromTimestamp(t: Timestamp): Date {
 function fromJsonTimestamp(o: any): Date {
   if (o instanceof globalThis.Date) {
     return o;
-  } else if (typeof o === 'string') {
+  } else if (typeof o === "string") {
     return new globalThis.Date(o);
   } else {
     return fromTimestamp(Timestamp.fromJSON(o));
@@ -1532,7 +1550,7 @@ function fromJsonTimestamp(o: any): Date {
 }
 
 function isObject(value: any): boolean {
-  return typeof value === 'object' && value !== null;
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {

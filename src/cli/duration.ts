@@ -1,0 +1,56 @@
+import { InvalidArgumentError } from 'commander';
+import type { Duration } from '../gen/google/protobuf/duration.js';
+import type { Retention } from '../gen/onceward/v1/record.js';
+
+/** `250ms`, `30s`, `5m`, `2h` or `7d` → ms. A bare number is refused: nobody knows whether 30 meant seconds. */
+export function parseDuration(text: string): number {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
+  if (amount !== undefined && unit !== undefined) return Number(amount) * (unitsMs.get(unit) ?? Number.NaN);
+  const hint = /^\d+(\.\d+)?$/.test(text)
+    ? `It has no unit: say ${text}s or ${text}ms.`
+    : 'Use e.g. 250ms, 30s, 5m, 2h or 7d.';
+  throw new InvalidArgumentError(hint);
+}
+
+/** A duration, or `forever`. */
+export function parseRetention(text: string): Retention {
+  if (text === 'forever') return { kind: { $case: 'forever', value: true } };
+  try {
+    return { kind: { $case: 'duration', value: toDuration(parseDuration(text)) } };
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    throw new InvalidArgumentError(`${error.message} Or "forever".`);
+  }
+}
+
+/** The proto's form, to the nanosecond. */
+export function toDuration(ms: number): Duration {
+  const seconds = Math.trunc(ms / 1000);
+  return { seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1000) * 1e6) };
+}
+
+/** In a form that parseDuration reads: the largest unit that divides it, else seconds to the hundredth. */
+export function formatDuration(duration: Duration | undefined): string {
+  if (duration === undefined) return '-';
+  const ms = Number(duration.seconds) * 1000 + duration.nanos / 1e6;
+  if (ms === 0) return '0s';
+  if (ms < 1000) return `${Math.max(1, Math.round(ms))}ms`;
+  for (const unit of ['d', 'h', 'm', 's']) {
+    const amount = ms / (unitsMs.get(unit) ?? Number.NaN);
+    if (Number.isInteger(amount)) return `${amount}${unit}`;
+  }
+  return `${Math.round(ms / 10) / 100}s`;
+}
+
+export function formatRetention(retention: Retention | undefined): string {
+  if (retention?.kind === undefined) return '-';
+  return retention.kind.$case === 'forever' ? 'forever' : formatDuration(retention.kind.value);
+}
+
+const unitsMs: ReadonlyMap<string, number> = new Map([
+  ['ms', 1],
+  ['s', 1000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+]);
