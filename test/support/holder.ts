@@ -15,11 +15,10 @@ export async function withHolder<T>(url: string, work: (holder: Holder) => Promi
   await client.connect();
   try {
     await client.query('BEGIN');
-    return await work({
-      query: async (text, values) => void (await client.query(text, values)),
-      commit: async () => void (await client.query('COMMIT')),
-      rollback: async () => void (await client.query('ROLLBACK')),
-    });
+    const query = async (text: string, values?: unknown[]) => {
+      await client.query(text, values);
+    };
+    return await work({ query, commit: () => query('COMMIT'), rollback: () => query('ROLLBACK') });
   } finally {
     await client.end();
   }
