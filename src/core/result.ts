@@ -18,7 +18,9 @@ export interface Result {
  */
 export function resultDigest(result: Result): Uint8Array {
   const hash = createHash('sha256');
-  hash.update(`${result.code} ${result.envelope.length} ${result.payload?.length ?? 'absent'}\n`);
+  // No payload, and one the caller found too large to send, are two answers.
+  const length = result.payload?.length ?? (result.payloadOmitted ? 'omitted' : 'absent');
+  hash.update(`${result.code} ${result.envelope.length} ${length}\n`);
   hash.update(result.envelope);
   if (result.payload !== undefined) hash.update(result.payload);
   return hash.digest().subarray(0, 16);

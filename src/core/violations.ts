@@ -4,12 +4,19 @@ import { limits } from './limits.js';
 /** Printable ASCII without the space: what keys, operations and ids are made of. */
 const visibleAscii = /^[\x21-\x7e]*$/;
 
+/** Violations told of one request: with their text they fit into the 8 KiB of trailers that every peer accepts. */
+const maxTold = 16;
+
 /** Collects what is wrong with a request, so that a caller learns all of it at once. */
 export class Violations {
   readonly #found: FieldViolation[] = [];
+  #untold = 0;
+  #keyInvalid = false;
 
   add(field: string, description: string): void {
-    this.#found.push({ field, description });
+    this.#keyInvalid ||= field.endsWith('ref.key');
+    if (this.#found.length < maxTold) this.#found.push({ field, description });
+    else this.#untold += 1;
   }
 
   /** A string of visible ASCII with a length in [min, max]. */
@@ -41,8 +48,9 @@ export class Violations {
   /** Throws what was found; KEY_INVALID when the key itself is bad, so that its owner looks at the key first. */
   throwIfAny(): void {
     if (this.#found.length === 0) return;
-    const reason = this.#found.some((v) => v.field.endsWith('ref.key')) ? 'KEY_INVALID' : 'REQUEST_INVALID';
-    const text = this.#found.map((v) => `${v.field} ${v.description}`).join('; ');
+    const reason = this.#keyInvalid ? 'KEY_INVALID' : 'REQUEST_INVALID';
+    const told = this.#found.map((v) => `${v.field} ${v.description}`).join('; ');
+    const text = this.#untold === 0 ? told : `${told}; and ${this.#untold} more`;
     throw new OncewardError(reason, text, { violations: this.#found });
   }
 }

@@ -2,7 +2,8 @@ import type { KeyStore } from '../core/key-store.js';
 import { checkDurability, type StoreFacts } from './durability.js';
 import { Listener } from './listener.js';
 import { checkSchema, migrate, migrationStatus, type MigrationStatus } from './migrate.js';
-import { Pool } from './pool.js';
+import { acceptedPlanning } from './planning.js';
+import { Pool, type SessionSettings } from './pool.js';
 import { createPostgresStore, poolSizes } from './postgres-store.js';
 
 export interface OpenStoreOptions {
@@ -29,24 +30,32 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { url, partitionCount, connectTimeoutMs, statementTimeoutMs, onWarning } = options;
   const schema = options.migrate ? await migrate(url, partitionCount) : await migrationStatus(url);
   checkSchema(schema, partitionCount);
-  const pool = (name: keyof typeof poolSizes) =>
+  const planning = await acceptedPlanning(url, connectTimeoutMs);
+  const pool = (name: keyof typeof poolSizes, settings: SessionSettings) =>
     new Pool({
       url,
       name: `onceward ${name}`,
       maxConnections: poolSizes[name],
       statementTimeoutMs,
       connectTimeoutMs,
+      settings,
       onIdleError: (error) => {
         onWarning('an idle database connection was lost', error);
       },
     });
-  const pools = { begin: pool('begin'), finish: pool('finish'), operator: pool('operator') };
+  const { settings } = planning;
+  const pools = {
+    begin: pool('begin', settings),
+    finish: pool('finish', settings),
+    operator: pool('operator', {}),
+  };
   const listener = new Listener(url, connectTimeoutMs);
   const close = async () => {
     await Promise.all([listener.stop(), ...Object.values(pools).map((each) => each.close())]);
   };
   try {
-    const facts = await checkDurability(pools.operator, options.relaxedDurability);
+    const durability = await checkDurability(pools.operator, options.relaxedDurability);
+    const facts = { ...durability, warnings: [...durability.warnings, ...planning.warnings] };
     await listener.start();
     return { store: createPostgresStore(pools, listener, onWarning), facts, schema, close };
   } catch (error) {

@@ -11,8 +11,13 @@ export interface PoolOptions {
   readonly statementTimeoutMs: number;
   /** Bound of opening a connection or waiting for a free one, ms. */
   readonly connectTimeoutMs: number;
+  /** Of every session, e.g. `{ jit: 'off' }`. */
+  readonly settings: SessionSettings;
   readonly onIdleError: (error: Error) => void;
 }
+
+/** Settings of Postgres, given as a connection is opened: SET would leak through a pooler. */
+export type SessionSettings = Readonly<Record<string, string>>;
 
 export type QueryRow = Record<string, unknown>;
 /** Runs one statement on a connection that is ours for the time being. */
@@ -24,7 +29,7 @@ export class Pool {
 
   constructor(options: PoolOptions) {
     this.#pool = new pg.Pool({
-      ...connectionConfig(options.url),
+      ...connectionConfig(options.url, options.settings),
       application_name: options.name,
       max: options.maxConnections,
       connectionTimeoutMillis: options.connectTimeoutMs,
@@ -45,6 +50,10 @@ export class Pool {
       warned ||= notice.code === '01000';
     };
     client.on('notice', onNotice);
+    // The pool listens only to idle clients; the statement under way gets the same failure, and without a listener here a
+    // connection that breaks while it is lent would end the process.
+    const onBreak = () => undefined;
+    client.on('error', onBreak);
     const query: Query = async (statement) => {
       const { rows } = await client.query<QueryRow>(statement);
       if (warned) throw new Error('committed locally, but perhaps not replicated');
@@ -62,6 +71,7 @@ export class Pool {
     } finally {
       client.off('notice', onNotice);
       client.release(broken);
+      client.off('error', onBreak);
     }
   }
 
@@ -86,12 +96,21 @@ export class Pool {
 }
 
 /** How every connection of ours is opened: sslmode as libpq means it, and values as the core wants them. */
-export function connectionConfig(url: string): pg.ClientConfig {
+export function connectionConfig(url: string, settings: SessionSettings = {}): pg.ClientConfig {
   const libpq = /[?&]sslmode=/.test(url) && !/[?&]uselibpqcompat=/.test(url);
   return {
-    connectionString: libpq ? `${url}&uselibpqcompat=true` : url,
+    connectionString: withSettings(libpq ? `${url}&uselibpqcompat=true` : url, settings),
     types: { getTypeParser: typeParser },
   };
+}
+
+/** Settings that the URL itself names come last, and win. */
+function withSettings(url: string, settings: SessionSettings): string {
+  const flags = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
+  if (flags.length === 0) return url;
+  const ours = encodeURIComponent(flags.join(' '));
+  if (/[?&]options=/.test(url)) return url.replace(/([?&]options=)/, `$1${ours}%20`);
+  return `${url}${url.includes('?') ? '&' : '?'}options=${ours}`;
 }
 
 type TypeId = Parameters<typeof pg.types.getTypeParser>[0];

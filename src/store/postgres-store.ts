@@ -276,7 +276,12 @@ function finishRow(finish: Finish): RecordRow {
   };
 }
 
-/** A time as Postgres reads it. */
+/** The years that ISO 8601 writes with four digits; beyond them Postgres does not read what a Date writes. */
+const firstTime = Date.parse('0001-01-01T00:00:00Z');
+const lastTime = Date.parse('9999-12-31T23:59:59.999Z');
+
+/** A time as Postgres reads it; callers choose it, so every number has an answer. */
 function timeValue(time: number): string {
-  return time === Infinity ? 'infinity' : new Date(time).toISOString();
+  if (time > lastTime) return 'infinity';
+  return time < firstTime ? '-infinity' : new Date(time).toISOString();
 }

@@ -1,0 +1,82 @@
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import pg from 'pg';
+import { acceptedPlanning, planningByKey } from '../../src/store/planning.js';
+import { connectionConfig } from '../../src/store/pool.js';
+import { loadStatement } from '../../src/store/statement.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await createDatabase();
+});
+afterAll(() => database.drop());
+
+const rows = Array.from({ length: 20 }, (_, i) => ({ namespace: 'test', scope: '', key: `key-${i}` }));
+
+test.each(['one', 'many'] as const)(
+  '%s: every lane finds records by index, on an empty store too',
+  async (form) => {
+    const { settings, warnings } = await acceptedPlanning(database.url, 1000);
+    expect(warnings).toEqual([]);
+    expect(await planOf(form, settings)).not.toMatch(/Seq Scan on record/);
+  },
+);
+
+test('left alone, Postgres reads whole partitions', async () => {
+  expect(await planOf('many', {})).toMatch(/Seq Scan on record/);
+});
+
+test('settings in the URL win over ours, and the rest of ours stays', async () => {
+  const url = `${database.url}&options=-c%20jit%3Don`;
+  const client = new pg.Client(connectionConfig(url, planningByKey));
+  await client.connect();
+  const { rows: found } = await client.query(
+    "SELECT current_setting('jit') AS jit, current_setting('enable_seqscan') AS enable_seqscan",
+  );
+  await client.end();
+  expect(found).toEqual([{ jit: 'on', enable_seqscan: 'off' }]);
+});
+
+test('a pooler that refuses start-up settings is lived with, and told of', async () => {
+  const pooler = createServer(refuseOptions);
+  pooler.listen(0, '127.0.0.1');
+  await once(pooler, 'listening');
+  onTestFinished(() => void pooler.close());
+  const { port } = pooler.address() as AddressInfo;
+  const { settings, warnings } = await acceptedPlanning(`postgres://user@127.0.0.1:${port}/onceward`, 1000);
+  expect(settings).toEqual({});
+  expect(warnings).toEqual([expect.stringContaining('plan_cache_mode = force_generic_plan')]);
+});
+
+async function planOf(form: 'one' | 'many', settings: Readonly<Record<string, string>>): Promise<string> {
+  const client = new pg.Client(connectionConfig(database.url, settings));
+  await client.connect();
+  try {
+    const statement = loadStatement('read');
+    const { text, values } = form === 'many' ? statement.many(rows) : statement.one(rows[0] ?? {});
+    await client.query(`PREPARE read AS ${text}`);
+    const given = values.map((value) => pg.escapeLiteral(arrayText(value))).join(', ');
+    const { rows: lines } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN EXECUTE read(${given})`);
+    return lines.map((line) => line['QUERY PLAN']).join('\n');
+  } finally {
+    await client.end();
+  }
+}
+
+function arrayText(value: unknown): string {
+  return Array.isArray(value) ? `{${value.map((item) => JSON.stringify(item)).join(',')}}` : String(value);
+}
+
+/** As PgBouncer does with settings it does not track. */
+function refuseOptions(socket: Socket): void {
+  socket.on('error', () => undefined);
+  socket.once('data', () => {
+    const fields = 'SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter in options: plan_cache_mode\0\0';
+    const message = Buffer.alloc(5);
+    message.write('E');
+    message.writeUInt32BE(fields.length + 4, 1);
+    socket.end(Buffer.concat([message, Buffer.from(fields)]));
+  });
+}
