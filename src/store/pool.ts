@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { classify } from './failure.js';
+import { classify, isReadOnly } from './failure.js';
 import type { PreparedQuery } from './statement.js';
 
 export interface PoolOptions {
@@ -65,7 +65,8 @@ export class Pool {
       broken = false;
       return answer;
     } catch (error) {
-      broken = classify(error) === 'unknown';
+      // A connection to a primary that was demoted stays read-only for ever; a new one finds the new primary.
+      broken = classify(error) === 'unknown' || isReadOnly(error);
       throw error;
     } finally {
       client.off('notice', onNotice);
