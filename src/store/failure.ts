@@ -45,7 +45,7 @@ export function toOncewardError(error: unknown): OncewardError {
   }
 }
 
-export function storeUnavailable(message: string, cause?: unknown): OncewardError {
+function storeUnavailable(message: string, cause?: unknown): OncewardError {
   return new OncewardError('STORE_UNAVAILABLE', message, { retryAfterMs: 100, cause });
 }
 

@@ -11,8 +11,8 @@ export interface PoolOptions {
   readonly statementTimeoutMs: number;
   /** Bound of opening a connection or waiting for a free one, ms. */
   readonly connectTimeoutMs: number;
-  /** Of every session, e.g. `{ jit: 'off' }`. */
-  readonly settings: SessionSettings;
+  /** Of every session, e.g. `{ jit: 'off' }`. Default: none. */
+  readonly settings?: SessionSettings;
   readonly onIdleError: (error: Error) => void;
 }
 

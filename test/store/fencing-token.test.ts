@@ -7,9 +7,9 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/store/em
 import { migrate } from '../../src/store/migrate.js';
 import { beginRequest, execute, expectOutcome, refOf } from '../support/calls.js';
 import { startCoordinator, type TestCoordinator } from '../support/coordinator.js';
+import { policyOf } from '../support/policy.js';
 import { FailRequest_Kind } from '../../src/gen/onceward/v1/coordinator.js';
 import { OnLapse } from '../../src/gen/onceward/v1/record.js';
-import { policyOf } from '../support/coordinator.js';
 
 /** Tokens of one key only grow, whatever becomes of its record, its coordinator and its database. */
 

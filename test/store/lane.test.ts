@@ -75,11 +75,11 @@ test('an idle lane leaves in the same turn of the event loop, with all that came
 
 test('what comes while a statement is under way gathers for the next', async () => {
   const { lane, end, names } = scriptedLane();
-  submitAll(lane, 'a');
+  void Promise.allSettled(submitAll(lane, 'a'));
   await turn();
-  submitAll(lane, 'b');
+  void Promise.allSettled(submitAll(lane, 'b'));
   await turn();
-  submitAll(lane, 'cd');
+  void Promise.allSettled(submitAll(lane, 'cd'));
   await turn();
   expect(names()).toEqual(['a']);
   end(0);
@@ -89,7 +89,7 @@ test('what comes while a statement is under way gathers for the next', async () 
 
 test('no more statements are under way than the lane is wide', async () => {
   const { lane, end, names } = scriptedLane({ width: 2, maxBatch: 1 });
-  submitAll(lane, 'abcd');
+  void Promise.allSettled(submitAll(lane, 'abcd'));
   await turn();
   await turn();
   expect(names()).toEqual(['a', 'b']);
@@ -103,7 +103,7 @@ test('no more statements are under way than the lane is wide', async () => {
 
 test('a batch carries at most so many items', async () => {
   const { lane, end, names } = scriptedLane({ maxBatch: 3 });
-  submitAll(lane, 'abcde');
+  void Promise.allSettled(submitAll(lane, 'abcde'));
   await turn();
   end(0);
   await turn();
@@ -143,12 +143,12 @@ test('a record is in a batch once; its next item rides the next batch, in order'
 
 test('a full lane refuses with OVERLOADED and when to come again, and takes items again later', async () => {
   const { lane, end } = scriptedLane({ maxWaiting: 2 });
-  submitAll(lane, 'ab');
+  void Promise.allSettled(submitAll(lane, 'ab'));
   const refused = { reason: 'OVERLOADED', retryAfterMs: 200 };
   await expect(lane.submit({ record: 'c' })).rejects.toMatchObject(refused);
   await turn();
   // Under way does not count as waiting.
-  submitAll(lane, 'de');
+  void Promise.allSettled(submitAll(lane, 'de'));
   await expect(lane.submit({ record: 'f' })).rejects.toMatchObject(refused);
   end(0);
   await turn();

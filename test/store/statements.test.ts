@@ -113,7 +113,7 @@ function termsRow({ fingerprint, parent, ...row }: Record<string, unknown>): Row
     parent_namespace: parent === true ? 'test' : null,
     parent_scope: parent === true ? '' : null,
     parent_key: parent === true ? 'p' : null,
-  } as Row;
+  };
 }
 
 function finishRow({ state, payload, omitted, ...row }: Record<string, unknown>): Row {
