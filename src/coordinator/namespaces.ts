@@ -10,8 +10,8 @@ export class Namespaces {
   readonly #store: KeyStore;
   #known = new Map<string, Namespace>();
   #unknown = new Set<string>();
-  /** Grows with every change, so that a read begun before one can't bring back the old policy. */
-  #generation = 0;
+  /** Reads under way, which all who ask meanwhile share: after a change thousands of calls ask at once. */
+  readonly #reads = new Map<string, Promise<Namespace | undefined>>();
 
   constructor(store: KeyStore) {
     this.#store = store;
@@ -25,21 +25,39 @@ export class Namespaces {
   async get(name: string): Promise<Namespace> {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
-    const generation = this.#generation;
-    const read = this.#unknown.has(name) ? undefined : await this.#store.readNamespace(name);
-    if (read !== undefined) {
-      if (generation === this.#generation) this.#known.set(name, read);
-      return read;
-    }
-    if (this.#unknown.size >= maxUnknown) this.#unknown.clear();
-    this.#unknown.add(name);
+    const read = this.#unknown.has(name) ? undefined : await (this.#reads.get(name) ?? this.#read(name));
+    if (read !== undefined) return read;
     throw new OncewardError('NAMESPACE_NOT_FOUND', 'the namespace was not declared; see Admin.PutNamespace');
   }
 
-  /** Forgets what it knows of a name; the next `get` reads it. */
+  /** Forgets what it knows of a name, and what is just being read of it; the next `get` reads it. */
   drop(name: string): void {
-    this.#generation += 1;
     this.#known.delete(name);
     this.#unknown.delete(name);
+    this.#reads.delete(name);
+  }
+
+  #read(name: string): Promise<Namespace | undefined> {
+    const read = this.#store
+      .readNamespace(name)
+      .then((found) => {
+        // Else the name changed meanwhile, and what was read may be from before.
+        if (this.#reads.get(name) === read) this.#remember(name, found);
+        return found;
+      })
+      .finally(() => {
+        if (this.#reads.get(name) === read) this.#reads.delete(name);
+      });
+    this.#reads.set(name, read);
+    return read;
+  }
+
+  #remember(name: string, found: Namespace | undefined): void {
+    if (found !== undefined) {
+      this.#known.set(name, found);
+      return;
+    }
+    if (this.#unknown.size >= maxUnknown) this.#unknown.clear();
+    this.#unknown.add(name);
   }
 }

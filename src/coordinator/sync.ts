@@ -42,8 +42,9 @@ export class Sync {
   }
 
   async start(): Promise<void> {
-    await this.#namespaces.load();
+    // In this order: what changes after the poll is told by the next one; what changed before is in what is loaded.
     await this.poll();
+    await this.#namespaces.load();
     this.#schedule();
   }
 

@@ -1,8 +1,9 @@
+import { setMaxListeners } from 'node:events';
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
 import type { CallContext } from '../coordinator/parts.js';
 import { OncewardError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
-import type { Answer, SessionRequest, SessionResponse } from '../gen/onceward/v1/coordinator.js';
+import type { Answer, Call, SessionRequest, SessionResponse } from '../gen/onceward/v1/coordinator.js';
 import type { Log } from '../telemetry/log.js';
 import { answerCall, answersBytes, bytesOfAnswer, type Calls } from './calls.js';
 import { serviceErrorOf } from './status.js';
@@ -46,8 +47,10 @@ class Session {
   readonly #onClosed: () => void;
   readonly #left = new AbortController();
   readonly #ageTimer: NodeJS.Timeout;
-  #ready: Answer[] = [];
+  /** Taken from the stream and not begun: what is beyond the bound on calls under way. */
+  #waiting: Call[] = [];
   #underWay = 0;
+  #ready: Answer[] = [];
   #flushing = false;
   #writable = true;
   /** No more frames are taken. */
@@ -58,6 +61,8 @@ class Session {
     this.#stream = stream;
     this.#options = options;
     this.#onClosed = onClosed;
+    // Each call that waits listens for the client's leaving.
+    setMaxListeners(limits.callsPerSession, this.#left.signal);
     this.#ageTimer = setTimeout(() => {
       this.endInOrder();
     }, options.maxAgeMs);
@@ -72,8 +77,7 @@ class Session {
       this.#flushSoon();
     });
     stream.on('cancelled', () => {
-      this.#left.abort();
-      this.#close();
+      this.#abandon();
     });
     // The stream's own errors end in `cancelled`; without a listener they would end the process.
     stream.on('error', () => undefined);
@@ -97,15 +101,25 @@ class Session {
       this.#refuse(new OncewardError('REQUEST_INVALID', `calls ${description}`, { violations }));
       return;
     }
+    this.#waiting = this.#waiting.length === 0 ? frame.calls : this.#waiting.concat(frame.calls);
+    this.#startCalls();
+  }
+
+  /** Starts what the bound allows; the stream is read on only when nothing waits for that. */
+  #startCalls(): void {
     const { calls, log } = this.#options;
     const context: CallContext = {
       signal: this.#left.signal,
       deadlineTime: performance.now() + limits.waitMaxMs,
       principal: anonymousPrincipal,
     };
-    this.#underWay += frame.calls.length;
-    if (this.#underWay >= limits.callsPerSession) this.#stream.pause();
-    for (const call of frame.calls)
+    // Answers a slow client has not taken count too: else it could have us hold any number of them.
+    const room = Math.max(0, limits.callsPerSession - this.#underWay - this.#ready.length);
+    const starting = this.#waiting.splice(0, room);
+    this.#underWay += starting.length;
+    if (starting.length === room) this.#stream.pause();
+    else if (this.#stream.isPaused()) this.#stream.resume();
+    for (const call of starting)
       void answerCall(calls, call, context, log).then((answer) => {
         this.#answer(answer);
       });
@@ -116,7 +130,6 @@ class Session {
     if (this.#ended) return;
     this.#ready.push(answer);
     this.#flushSoon();
-    if (this.#underWay < limits.callsPerSession && this.#stream.isPaused()) this.#stream.resume();
   }
 
   /** Writes what one turn of the event loop made ready. */
@@ -127,6 +140,7 @@ class Session {
       this.#flushing = false;
       if (this.#ended) return;
       this.#writable = this.#stream.write({ answers: this.#takeReady() });
+      if (this.#waiting.length > 0 || this.#stream.isPaused()) this.#startCalls();
       this.#flushSoon();
       this.#endIfDone();
     });
@@ -142,14 +156,23 @@ class Session {
   }
 
   #endIfDone(): void {
-    if (!this.#ending || this.#ended || this.#underWay > 0 || this.#ready.length > 0) return;
+    const left = this.#waiting.length + this.#underWay + this.#ready.length;
+    if (!this.#ending || this.#ended || left > 0) return;
     this.#close();
     this.#stream.end();
   }
 
+  /** Ends a stream that a frame has broken; its calls can't be answered any more. */
   #refuse(error: OncewardError): void {
-    this.#close();
+    this.#abandon();
     this.#stream.emit('error', serviceErrorOf(error));
+  }
+
+  /** Nobody is left to answer: waits end, and calls that were not begun never are. */
+  #abandon(): void {
+    this.#waiting = [];
+    this.#left.abort();
+    this.#close();
   }
 
   #close(): void {
