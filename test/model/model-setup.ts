@@ -1,5 +1,6 @@
 import { OnLapse } from '../../src/gen/onceward/v1/record.js';
-import { policyOf, startCoordinator, type TestCoordinator } from '../support/coordinator.js';
+import { startCoordinator, type TestCoordinator } from '../support/coordinator.js';
+import { policyOf } from '../support/policy.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { namespaces } from './action.js';
 import { policies } from './model.js';

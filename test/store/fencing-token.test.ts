@@ -9,7 +9,7 @@ import { beginRequest, execute, expectOutcome, refOf } from '../support/calls.js
 import { startCoordinator, type TestCoordinator } from '../support/coordinator.js';
 import { FailRequest_Kind } from '../../src/gen/onceward/v1/coordinator.js';
 import { OnLapse } from '../../src/gen/onceward/v1/record.js';
-import { policyOf } from '../support/coordinator.js';
+import { policyOf } from '../support/policy.js';
 
 /** Tokens of one key only grow, whatever becomes of its record, its coordinator and its database. */
 
