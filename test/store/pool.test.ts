@@ -18,6 +18,7 @@ function openPool(options: Partial<PoolOptions> = {}) {
   const pool = new Pool({
     url: database.url,
     name: 'onceward test',
+    settings: {},
     maxConnections: 1,
     statementTimeoutMs: 10_000,
     connectTimeoutMs: 5000,
