@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
 import type { CallContext } from '../coordinator/parts.js';
 import { OncewardError } from '../core/errors.js';
@@ -58,6 +59,8 @@ class Session {
     this.#stream = stream;
     this.#options = options;
     this.#onClosed = onClosed;
+    // Every waiter of the stream listens; Node takes more than ten for a leak.
+    setMaxListeners(0, this.#left.signal);
     this.#ageTimer = setTimeout(() => {
       this.endInOrder();
     }, options.maxAgeMs);
