@@ -162,12 +162,13 @@ function printOutcome(
 }
 
 function printExecute(io: Io, execute: Execute, attemptId: string, finish: (token: bigint) => string): void {
-  const { attempt, fencingToken, lease, takeover, checkpoint } = execute;
+  const { attempt, fencingToken, lease, takeover, checkpoint, waited } = execute;
   io.stdout.write(
     `execute  attempt ${attempt}, fencing token ${fencingToken}, lease ${formatDuration(lease)}\n`,
   );
   printPairs(io, [
     ['attempt id', attemptId],
+    ['waited', waited && formatDuration(waited)],
     ['takeover', takeover ? "an earlier attempt's lease lapsed: its effect may have happened" : undefined],
     ['checkpoint', checkpoint && bytesText(io, checkpoint)],
   ]);

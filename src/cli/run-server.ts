@@ -149,7 +149,7 @@ function listenRpc(
 }
 
 /** A port or address that can't be used, said as what to do about it. */
-export class ListenError extends Error {
+class ListenError extends Error {
   override readonly name = 'ListenError';
 }
 

@@ -1,9 +1,8 @@
 import { defaults, limits } from './limits.js';
 import type { Violations } from './violations.js';
 
-export const onLapseValues = ['RERUN', 'PARK'] as const;
 /** What a lapsed lease leads to: the next Begin takes over, or the record waits for an operator. */
-export type OnLapse = (typeof onLapseValues)[number];
+export type OnLapse = 'RERUN' | 'PARK';
 
 /** What holds for the keys of a namespace. Retentions are ms, `Infinity` for ever. */
 export interface Policy {

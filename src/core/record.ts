@@ -3,8 +3,7 @@ import type { KeyRef } from './key.js';
 import type { OnLapse } from './policy.js';
 import type { Result } from './result.js';
 
-export const states = ['IN_PROGRESS', 'COMPLETED', 'FAILED', 'RELEASED', 'INDETERMINATE'] as const;
-export type State = (typeof states)[number];
+export type State = 'IN_PROGRESS' | 'COMPLETED' | 'FAILED' | 'RELEASED' | 'INDETERMINATE';
 
 /** All times are the database's clock: ms since the epoch with its microseconds, `Infinity` for never. */
 interface AnyRecord {

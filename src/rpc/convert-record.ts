@@ -11,14 +11,18 @@ import { wireResultOf } from './result.js';
 
 /** A record as Lookup and ListRecords show it. */
 export function recordOf({ record, nowTime }: Seen, children: readonly Seen[] = []): Record {
+  const state = stateAt(record, nowTime);
   return {
     ref: record.ref,
-    state: wireStateOf(stateAt(record, nowTime)),
+    state: wireStateOf(state),
     operation: record.operation,
     attempt: record.attempt,
     fencingToken: record.fencingToken,
+    // Asks `state` too: a lapsed lease that reads as INDETERMINATE must look the same before and after it is parked.
     leaseLeft:
-      record.state === 'IN_PROGRESS' ? durationOf(Math.max(0, record.leaseExpireTime - nowTime)) : undefined,
+      state === 'IN_PROGRESS' && record.state === 'IN_PROGRESS'
+        ? durationOf(Math.max(0, record.leaseExpireTime - nowTime))
+        : undefined,
     createTime: new Date(record.createTime),
     ...finishOf(record, nowTime),
     parent: record.parent,

@@ -5,7 +5,7 @@ import { Status } from '../gen/google/rpc/status.js';
 import { durationOf } from './duration.js';
 
 /** The one table from reasons to gRPC codes. */
-export const codes: Readonly<Record<Reason, status>> = {
+const codes: Readonly<Record<Reason, status>> = {
   KEY_INVALID: status.INVALID_ARGUMENT,
   REQUEST_INVALID: status.INVALID_ARGUMENT,
   KEY_MISMATCH: status.FAILED_PRECONDITION,
@@ -27,7 +27,7 @@ export const codes: Readonly<Record<Reason, status>> = {
 
 const typePrefix = 'type.googleapis.com/google.rpc.';
 /** What all errors name as their domain. */
-export const errorDomain = 'onceward';
+const errorDomain = 'onceward';
 
 /** Errors from the closed set pass; anything else is our fault, logged by the caller and withheld from the client. */
 export function toOncewardError(error: unknown): OncewardError {

@@ -45,8 +45,13 @@ export function toOncewardError(error: unknown): OncewardError {
   }
 }
 
-export function storeUnavailable(message: string, cause?: unknown): OncewardError {
+function storeUnavailable(message: string, cause?: unknown): OncewardError {
   return new OncewardError('STORE_UNAVAILABLE', message, { retryAfterMs: 100, cause });
+}
+
+/** Whether this server takes no writes: it is a standby, perhaps since a moment ago. */
+export function isReadOnly(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '25006';
 }
 
 function isMissingNamespace(error: unknown): boolean {

@@ -25,8 +25,8 @@ const folder = new URL('migrations/', import.meta.url);
 /** Any number that is ours: "once" in ASCII. */
 const advisoryLock = 0x6f6e6365;
 
-export const defaultPartitionCount = 16;
-export const maxPartitionCount = 1024;
+const defaultPartitionCount = 16;
+const maxPartitionCount = 1024;
 
 /**
  * Brings the schema up to the program, in one transaction under a transaction-level advisory lock, so that any number of

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { classify } from './failure.js';
+import { classify, isReadOnly } from './failure.js';
 import type { PreparedQuery } from './statement.js';
 
 export interface PoolOptions {
@@ -11,8 +11,8 @@ export interface PoolOptions {
   readonly statementTimeoutMs: number;
   /** Bound of opening a connection or waiting for a free one, ms. */
   readonly connectTimeoutMs: number;
-  /** Of every session, e.g. `{ jit: 'off' }`. */
-  readonly settings: SessionSettings;
+  /** Of every session, e.g. `{ jit: 'off' }`. Default: none. */
+  readonly settings?: SessionSettings;
   readonly onIdleError: (error: Error) => void;
 }
 
@@ -65,7 +65,8 @@ export class Pool {
       broken = false;
       return answer;
     } catch (error) {
-      broken = classify(error) === 'unknown';
+      // A connection to a primary that was demoted stays read-only for ever; a new one finds the new primary.
+      broken = classify(error) === 'unknown' || isReadOnly(error);
       throw error;
     } finally {
       client.off('notice', onNotice);

@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { connectCoordinator } from '../../src/client/coordinator-client.js';
 import { startScript, startServe, type Child } from '../support/child.js';
-import { policyOf } from '../support/coordinator.js';
+import { policyOf } from '../support/policy.js';
 import { startScratchPostgres } from '../support/scratch-postgres.js';
 import { parentOf } from './cpu.js';
 import {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { toDuration } from '../../src/cli/duration.js';
 import { exitCodes } from '../../src/cli/exit-codes.js';
 import { runInProcess } from '../support/run-program.js';
 import {
@@ -51,6 +52,19 @@ describe('begin', () => {
     const run = await runAgainst({ begin: () => ({ outcome }) }, 'begin', 'k');
     expect(run).toMatchObject({ code, stderr: '' });
     expect(run.stdout).toMatch(new RegExp(`^${word} `));
+  });
+});
+
+describe('an execution that had to wait', () => {
+  it('says how long, as the lease counts from there', async () => {
+    const [lease, waited] = [toDuration(30_000), toDuration(1500)];
+    const value = { fencingToken: 7n, attempt: 2, lease, waited, takeover: true };
+    const { stdout } = await runAgainst(
+      { begin: () => ({ outcome: { $case: 'execute', value } }) },
+      'begin',
+      'k',
+    );
+    expect(stdout).toMatch(/^execute .*\nattempt id .*\nwaited +1\.5s\ntakeover +an earlier attempt/);
   });
 });
 

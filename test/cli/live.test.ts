@@ -133,6 +133,7 @@ describe('failures', () => {
     expect(stdout).toMatch(/state +RELEASED\n/);
     expect(stdout).toMatch(/last error +UNAVAILABLE: bank is down .*\nretry after +5s\n/);
     const again = await onceward('begin', 'f2');
+    expect(again.stdout).not.toContain('waited');
     expect(again.stdout).toMatch(/^execute {2}attempt 2, .*\n.*\ncheckpoint +page 3\n/);
   });
 

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { connectCoordinator } from '../../src/client/coordinator-client.js';
 import { beginRequest, execute, refOf } from '../support/calls.js';
-import { policyOf, startCoordinator, type TestCoordinator } from '../support/coordinator.js';
+import { startCoordinator, type TestCoordinator } from '../support/coordinator.js';
+import { policyOf } from '../support/policy.js';
 import { violationsOf } from '../support/history.js';
 import { type Attempted, replayAll, startLoad } from '../support/load.js';
 import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.js';

@@ -5,12 +5,12 @@ import { uuidV7 } from '../../src/core/key.js';
 import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
 import { caught } from '../support/caught.js';
 import {
-  policyOf,
   startCoordinator,
   startSetup,
   type TestCoordinator,
   type TestSetup,
 } from '../support/coordinator.js';
+import { putNamespace } from '../support/namespaces.js';
 import { expireRecord, expireResult, lapse } from '../support/time-travel.js';
 import { duration, millisecondsOf, retention } from '../support/wire-time.js';
 
@@ -155,14 +155,7 @@ describe('other outcomes', () => {
     expectOutcome(await begin('mismatch', { fingerprint: undefined }), 'replay');
   });
   test('attempts beyond the policy are parked, released or lapsed alike', async () => {
-    await one.admin.putNamespace({
-      namespace: {
-        name: 'twice',
-        policy: policyOf({ maxAttempts: 2 }),
-        createTime: undefined,
-        updateTime: undefined,
-      },
-    });
+    await putNamespace(one, 'twice', { maxAttempts: 2 });
     for (const end of ['release', 'lapse'] as const) {
       const ref = refOf(`spent-${end}`, 'twice');
       for (let attempt = 1; attempt <= 2; attempt += 1) {
@@ -213,12 +206,8 @@ describe('keys too old to be new', () => {
     }
   });
   test('not where the policy does not mind, or remembers for ever', async () => {
-    const put = (name: string, policy: Parameters<typeof policyOf>[0]) =>
-      one.admin.putNamespace({
-        namespace: { name, policy: policyOf(policy), createTime: undefined, updateTime: undefined },
-      });
-    await put('any-age', { refuseOldKeys: false });
-    await put('for-ever', { resultRetention: retention(Infinity) });
+    await putNamespace(one, 'any-age', { refuseOldKeys: false });
+    await putNamespace(one, 'for-ever', { resultRetention: retention(Infinity) });
     for (const namespace of ['any-age', 'for-ever']) {
       await execute(one, 'k', { ref: refOf('k', namespace), firstAttemptTime: new Date(0) });
     }

@@ -2,9 +2,9 @@ import { runServer, type RunningServer } from '../../src/cli/run-server.js';
 import { connectCoordinator, type CoordinatorConnection } from '../../src/client/coordinator-client.js';
 import { loadConfig, type ConfigFlags } from '../../src/config.js';
 import type { Policy } from '../../src/gen/onceward/v1/admin.js';
-import { OnLapse } from '../../src/gen/onceward/v1/record.js';
 import { createLog } from '../../src/telemetry/log.js';
 import { createDatabase, type TestDatabase } from './database.js';
+import { policyOf } from './policy.js';
 
 /** A coordinator in this process on a real port, and a real channel to it. */
 export interface TestCoordinator extends CoordinatorConnection {
@@ -67,19 +67,5 @@ export async function startSetup(
       for (const coordinator of coordinators) await coordinator.stop();
       await database.drop();
     },
-  };
-}
-
-/** A whole policy on the wire, from the fields a test cares for. */
-export function policyOf(given: Partial<Policy> = {}): Policy {
-  return {
-    onLapse: OnLapse.UNSPECIFIED,
-    defaultLease: undefined,
-    maxLease: undefined,
-    resultRetention: undefined,
-    maxResultRetention: undefined,
-    tombstoneRetention: undefined,
-    abandonedRetention: undefined,
-    ...given,
   };
 }

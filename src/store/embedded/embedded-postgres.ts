@@ -25,7 +25,6 @@ import { assertReachable, chooseServerUser } from './server-user.js';
 import type { Watchdog } from './watchdog.js';
 
 export { DataFolderInUse } from './data-folder-in-use.js';
-export { defaultDataFolder } from './folders.js';
 
 export interface EmbeddedPostgresOptions {
   /** Folder that keeps everything (data, socket, log). Default: `defaultDataFolder()`. */

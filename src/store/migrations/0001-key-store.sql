@@ -78,7 +78,9 @@ CREATE TABLE onceward.record (
   CONSTRAINT finished_with_result CHECK (
     CASE
       WHEN state IN ('COMPLETED', 'FAILED') THEN
-        finish_time IS NOT NULL AND result_digest IS NOT NULL AND result_expire_time <= record_expire_time
+        -- A comparison with NULL passes a CHECK: what must be there is said to be.
+        finish_time IS NOT NULL AND result_digest IS NOT NULL
+        AND result_expire_time IS NOT NULL AND result_expire_time <= record_expire_time
         AND result_code IS NOT NULL AND (state = 'COMPLETED') = (result_code = 0)
         AND (result_payload IS NULL OR (result_envelope IS NOT NULL AND NOT result_payload_omitted))
       ELSE

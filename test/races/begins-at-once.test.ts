@@ -1,0 +1,127 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createCoordinator } from '../../src/coordinator/coordinator.js';
+import type { ClaimAnswer, KeyStore, NewGrant } from '../../src/core/key-store.js';
+import { beginRequest, refOf } from '../support/calls.js';
+import { startSetup, type TestSetup } from '../support/coordinator.js';
+import { openTestStore } from '../support/store.js';
+import { until } from '../support/until.js';
+import { beginsAtOnce, crowdOf } from './begins-at-once.js';
+
+/** 64 Begins at once on one key, over two coordinators: one is granted, all others are told which attempt runs. */
+
+const rounds = 200;
+let setup: TestSetup;
+
+beforeAll(async () => {
+  setup = await startSetup({ coordinators: 2 });
+});
+afterAll(() => setup.stop());
+
+interface Kind {
+  readonly kind: string;
+  /** The attempt that must be granted. */
+  readonly attempt: number;
+  readonly prepare: (prefix: string) => Promise<unknown>;
+}
+
+const kinds: readonly Kind[] = [
+  { kind: 'new', attempt: 1, prepare: () => Promise.resolve() },
+  {
+    kind: 'released',
+    attempt: 2,
+    prepare: async (prefix) => {
+      await beginAll(prefix);
+      return setup.database.query(
+        "UPDATE onceward.record SET state = 'RELEASED', lease_expire_time = NULL WHERE starts_with(key, $1)",
+        [prefix],
+      );
+    },
+  },
+  {
+    kind: 'lapsed',
+    attempt: 2,
+    prepare: async (prefix) => {
+      await beginAll(prefix);
+      return setup.database.query(
+        "UPDATE onceward.record SET lease_expire_time = now() - interval '1 s' WHERE starts_with(key, $1)",
+        [prefix],
+      );
+    },
+  },
+];
+
+test.each(kinds)(
+  `${rounds} times ${beginsAtOnce} Begins on a $kind key give one grant each`,
+  { timeout: 120_000 },
+  async ({ kind, attempt, prepare }) => {
+    await prepare(kind);
+    for (let round = 0; round < rounds; round += 1) {
+      const responses = await Promise.all(
+        Array.from({ length: beginsAtOnce }, (_, i) =>
+          setup.coordinators[i % 2]!.coordinator.begin(beginRequest(`${kind}-${round}`)),
+        ),
+      );
+      expect(crowdOf(responses)).toEqual({ grants: 1, runningAttempts: [attempt], others: [] });
+    }
+  },
+);
+
+async function beginAll(prefix: string): Promise<void> {
+  const { coordinator } = setup.coordinators[0]!;
+  for (let round = 0; round < rounds; round += 1) await coordinator.begin(beginRequest(`${prefix}-${round}`));
+}
+
+/**
+ * The negative control: the same coordinators over a store that looks first and writes afterwards. Each look waits until
+ * the other process has looked too, so that the gap is there every time.
+ */
+test('a store that checks and then inserts grants more than once', async () => {
+  const { url } = setup.database;
+  const opened = [await openTestStore(url), await openTestStore(url)] as const;
+  const lookers = new Map<string, number>();
+  const naive = ({ store }: (typeof opened)[number]): KeyStore => ({
+    ...store,
+    claimNew: async (grant: NewGrant): Promise<ClaimAnswer> => {
+      const seen = await store.read(grant.ref, false);
+      const { key } = grant.ref;
+      lookers.set(key, (lookers.get(key) ?? 0) + 1);
+      await until('both have looked', () => lookers.get(key) === 2);
+      if (seen !== undefined) return { kind: 'known', ...seen };
+      await setup.database.query('DELETE FROM onceward.record WHERE key = $1', [key]);
+      return store.claimNew(grant);
+    },
+  });
+  const coordinators = opened.map((each) =>
+    createCoordinator({
+      store: naive(each),
+      replayCache: { maxBytes: 0, maxEntries: 0 },
+      onReachable: () => undefined,
+    }),
+  );
+  const call = { signal: new AbortController().signal, deadlineTime: Infinity, principal: 'tester' };
+  const key = `naive-${randomBytes(4).toString('hex')}`;
+  const outcomes = await Promise.all(
+    Array.from({ length: beginsAtOnce }, (_, i) =>
+      coordinators[i % 2]!.begin(
+        {
+          ref: refOf(key),
+          operation: 'charge',
+          fingerprint: undefined,
+          attemptId: randomUUID(),
+          leaseMs: undefined,
+          waitMs: 0,
+          parent: undefined,
+          labels: {},
+          firstAttemptTime: undefined,
+          resultRetentionMs: undefined,
+          onLapse: undefined,
+          traceparent: '',
+        },
+        call,
+      ),
+    ),
+  );
+  expect(outcomes.filter(({ kind }) => kind === 'execute').length).toBeGreaterThan(1);
+  for (const each of opened) await each.close();
+});

@@ -1,0 +1,162 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ClaimAnswer } from '../../src/core/key-store.js';
+import type { OpenStore } from '../../src/store/open-store.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { withHolder } from '../support/holder.js';
+import { finishOf, grantOf, heartbeatOf, openTestStore, releaseOf, termsOf } from '../support/store.js';
+import { until } from '../support/until.js';
+
+/** What rides together in one statement: duplicates, and rows that spoil it. */
+
+let database: TestDatabase;
+let opened: OpenStore;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  opened = await openTestStore(database.url);
+});
+afterAll(async () => {
+  await opened.close();
+  await database.drop();
+});
+
+async function tokenOf(claim: Promise<ClaimAnswer>): Promise<bigint> {
+  const answer = await claim;
+  if (answer.kind !== 'granted') throw new Error(`expected a grant, got ${answer.kind}`);
+  return answer.fencingToken;
+}
+
+const claim = (key: string) => tokenOf(opened.store.claimNew(grantOf(key)));
+
+/** The reason of the failure, or the answer. */
+function settled<T>(work: Promise<T>): Promise<T | { readonly reason: string }> {
+  return work.catch((error: unknown) => ({ reason: (error as { readonly reason: string }).reason }));
+}
+
+describe('a record twice in one tick', () => {
+  test('claimed twice: one is granted, the other sees that grant', async () => {
+    const grants = ['a1', 'a2', 'a3'].map((attemptId) =>
+      opened.store.claimNew(grantOf('twice', { attemptId })),
+    );
+    const beside = opened.store.claimNew(grantOf('beside'));
+    const answers = await Promise.all(grants);
+    const granted = answers.filter(({ kind }) => kind === 'granted');
+    expect(granted).toHaveLength(1);
+    for (const answer of answers) {
+      if (answer.kind === 'known') expect(answer.record).toMatchObject({ state: 'IN_PROGRESS', attempt: 1 });
+    }
+    expect((await beside).kind).toBe('granted');
+  });
+
+  test('taken over twice: one gets it, the other learns that the record changed', async () => {
+    const fencingToken = await claim('over');
+    await opened.store.finish(releaseOf('over', fencingToken));
+    const seen = await opened.store.read({ namespace: 'test', scope: '', key: 'over' }, false);
+    const takeOver = () =>
+      opened.store.claimKnown({ ...termsOf('over'), claim: 'take-over', seen: seen!.record });
+    const answers = await Promise.all([takeOver(), takeOver()]);
+    expect(answers.filter((answer) => answer !== undefined)).toHaveLength(1);
+  });
+
+  test('finished twice with the same result, and once with another: one is stored, all are told', async () => {
+    const fencingToken = await claim('finished');
+    const [first, same, other] = await Promise.all([
+      opened.store.finish(finishOf('finished', fencingToken)),
+      opened.store.finish(finishOf('finished', fencingToken)),
+      opened.store.finish(finishOf('finished', fencingToken, 'other')),
+    ]);
+    expect(first.kind).toBe('done');
+    const { resultDigest } = finishOf('finished', fencingToken);
+    for (const late of [same, other]) {
+      expect(late).toMatchObject({ kind: 'known', record: { state: 'COMPLETED', resultDigest } });
+    }
+  });
+
+  test('extended twice: both hold', async () => {
+    const fencingToken = await claim('extended');
+    const beat = () => opened.store.heartbeat(heartbeatOf('extended', fencingToken));
+    expect((await Promise.all([beat(), beat()])).map(({ kind }) => kind)).toEqual(['done', 'done']);
+  });
+});
+
+/** A row that Postgres refuses, and why, among good ones. */
+const poisons: readonly (readonly [
+  what: string,
+  key: string,
+  more: Parameters<typeof grantOf>[1],
+  reason: string,
+])[] = [
+  [
+    'an undeclared namespace',
+    'poison',
+    { ref: { namespace: 'nobody', scope: '', key: 'poison' } },
+    'NAMESPACE_NOT_FOUND',
+  ],
+  ['a key too long for its CHECK', 'k'.repeat(256), {}, 'INTERNAL'],
+  ['a NUL character', 'nul', { operation: 'a\0b' }, 'INTERNAL'],
+  ['a lease no timestamp can hold', 'endless', { leaseMs: 1e300 }, 'INTERNAL'],
+  ['a label Postgres cannot store', 'label', { labels: { a: '\0' } }, 'INTERNAL'],
+];
+
+describe('a poisoned row fails alone', () => {
+  test.each(poisons)('claiming: %s', async (what, key, more, reason) => {
+    const good = Array.from({ length: 6 }, (_, i) => `${what} ${i}`.replaceAll(' ', '-'));
+    const poisoned = settled(opened.store.claimNew(grantOf(key, more)));
+    const answers = await Promise.all(good.map((each) => opened.store.claimNew(grantOf(each))));
+    expect(answers.map(({ kind }) => kind)).toEqual(good.map(() => 'granted'));
+    expect(await poisoned).toEqual({ reason });
+  });
+
+  test('finishing: a failure with the code of success', async () => {
+    const tokens = await Promise.all(['f1', 'f2', 'f3'].map(claim));
+    const [first, poisoned, third] = await Promise.all([
+      opened.store.finish(finishOf('f1', tokens[0]!)),
+      settled(opened.store.finish({ ...finishOf('f2', tokens[1]!), state: 'FAILED' })),
+      opened.store.finish(finishOf('f3', tokens[2]!)),
+    ]);
+    expect([first.kind, third.kind]).toEqual(['done', 'done']);
+    expect(poisoned).toEqual({ reason: 'INTERNAL' });
+    // Nothing of it was stored, and it can still be finished.
+    expect((await opened.store.finish(finishOf('f2', tokens[1]!))).kind).toBe('done');
+  });
+
+  test('extending: a checkpoint over the limit', async () => {
+    const tokens = await Promise.all(['h1', 'h2'].map(claim));
+    const checkpoint = Buffer.alloc(65_537);
+    const [poisoned, good] = await Promise.all([
+      settled(opened.store.heartbeat({ ...heartbeatOf('h1', tokens[0]!), checkpoint })),
+      opened.store.heartbeat(heartbeatOf('h2', tokens[1]!)),
+    ]);
+    expect(good.kind).toBe('done');
+    expect(poisoned).toEqual({ reason: 'INTERNAL' });
+  });
+});
+
+test('two batches over the same keys in opposite order do not deadlock', async () => {
+  const keys = Array.from({ length: 40 }, (_, i) => `order-${String(i).padStart(2, '0')}`);
+  const tokens = await Promise.all(keys.map(claim));
+  const other = await openTestStore(database.url);
+  const beats = (store: OpenStore['store'], indexes: readonly number[]) =>
+    indexes.map((i) => store.heartbeat(heartbeatOf(keys[i]!, tokens[i]!)));
+  const forwards = [...keys.keys()];
+  // Both batches stand at the first row in key order, which is the last one for the second batch's callers.
+  const answers = await withHolder(database.url, async (holder) => {
+    await holder.query('SELECT FROM onceward.record WHERE key = $1 FOR UPDATE', [keys[0]]);
+    const all = Promise.all([
+      ...beats(opened.store, forwards),
+      ...beats(other.store, [...forwards].reverse()),
+    ]);
+    await until('both batches wait', async () => {
+      const waiting = await database.query(
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+      );
+      return waiting.length === 2;
+    });
+    // Whoever locked in the order of arrival would hold the last row by now.
+    await holder.query('SELECT FROM onceward.record WHERE key = $1 FOR UPDATE NOWAIT', [keys.at(-1)]);
+    await holder.commit();
+    return all;
+  });
+  expect(answers.every(({ kind }) => kind === 'done')).toBe(true);
+  await other.close();
+});

@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ClaimAnswer } from '../../src/core/key-store.js';
+import type { OpenStore } from '../../src/store/open-store.js';
+import { laneWidths } from '../../src/store/postgres-store.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { untilBlocked, withHolder, type Holder } from '../support/holder.js';
+import { finishOf, grantOf, heartbeatOf, openTestStore, releaseOf } from '../support/store.js';
+
+/**
+ * However many Begins there are, those who run an operation can finish it: the claims' connections are all held up by a
+ * lock that finishing does not need, so that what gets through shows lanes and connections of its own. No clock is asked.
+ */
+
+let database: TestDatabase;
+let opened: OpenStore;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  opened = await openTestStore(database.url, { statementTimeoutMs: 60_000, connectTimeoutMs: 60_000 });
+});
+afterAll(async () => {
+  await opened.close();
+  await database.drop();
+});
+
+/** New records need a share of their namespace's row; changed ones do not. */
+async function holdUpClaims(holder: Holder): Promise<void> {
+  await holder.query("SELECT FROM onceward.namespace WHERE name = 'test' FOR UPDATE");
+}
+
+async function claim(key: string): Promise<bigint> {
+  const answer = await opened.store.claimNew(grantOf(key));
+  if (answer.kind !== 'granted') throw new Error(answer.kind);
+  return answer.fencingToken;
+}
+
+test('a flood of Begins keeps nobody from finishing, and is shed when it is too much', async () => {
+  const { store } = opened;
+  const tokens = await Promise.all(['complete', 'release', 'beat', 'late'].map(claim));
+  const [complete, release, beat, late] = tokens as [bigint, bigint, bigint, bigint];
+  let answered = 0;
+  const count = (answer: ClaimAnswer): ClaimAnswer => {
+    answered += 1;
+    return answer;
+  };
+  const flood = await withHolder(database.url, async (holder) => {
+    await holdUpClaims(holder);
+    const first = Array.from({ length: 1000 }, (_, i) => store.claimNew(grantOf(`flood-${i}`)).then(count));
+    await untilBlocked(database, laneWidths.claim);
+    // The lane takes 10,000 beside those under way.
+    const more = Array.from({ length: 9000 }, (_, i) => store.claimNew(grantOf(`more-${i}`)).then(count));
+    const rest = Array.from({ length: 1000 }, (_, i) => store.claimNew(grantOf(`rest-${i}`)).then(count));
+    const shed = await Promise.all(
+      rest.map((each) =>
+        Promise.race([
+          each.then(
+            () => 'granted',
+            (error: unknown) => (error as { readonly reason: string }).reason,
+          ),
+          new Promise<string>((done) => setImmediate(() => done('waiting'))),
+        ]),
+      ),
+    );
+    expect(new Set(shed)).toEqual(new Set(['waiting', 'OVERLOADED']));
+    const finished = await Promise.all([
+      store.finish(finishOf('complete', complete)),
+      store.finish(releaseOf('release', release)),
+      store.heartbeat(heartbeatOf('beat', beat)),
+      // One that comes too late is told so, on a connection of the same pool.
+      store.finish(finishOf('late', late + 1_000_000n)),
+    ]);
+    expect(finished.map(({ kind }) => kind)).toEqual(['done', 'done', 'done', 'known']);
+    expect(answered).toBe(0);
+    await untilBlocked(database, laneWidths.claim);
+    await holder.commit();
+    return Promise.all([...first, ...more, ...rest.map((each) => each.catch(() => undefined))]);
+  });
+  const granted = flood.filter((answer) => answer?.kind === 'granted').length;
+  expect(granted).toBe(answered);
+  // What was not shed is all there.
+  const [row] = await database.query<{ count: number }>(
+    `SELECT count(*)::int AS count FROM onceward.record WHERE key ~ '^(flood|more|rest)-'`,
+  );
+  expect(row?.count).toBe(granted);
+});
+
+test('finishing has connections of its own, by name', async () => {
+  const fencingToken = await claim('named');
+  const pools = await withHolder(database.url, async (holder) => {
+    await holder.query("SELECT FROM onceward.record WHERE key = 'named' FOR UPDATE");
+    const finished = opened.store.finish(finishOf('named', fencingToken));
+    await untilBlocked(database, 1);
+    const waiting = await database.query<{ application_name: string }>(
+      `SELECT application_name FROM pg_stat_activity
+       WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    );
+    await holder.commit();
+    await finished;
+    return waiting.map(({ application_name }) => application_name);
+  });
+  expect(pools).toEqual(['onceward finish']);
+});
