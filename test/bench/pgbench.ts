@@ -133,9 +133,7 @@ function withVariables({ name, text, values }: PreparedQuery, variables: Record<
     // A variable can't be null.
     if (value === null) return 'NULL';
     const variable = `${name.replaceAll('-', '_')}_${number}`;
-    variables[variable] = Buffer.isBuffer(value)
-      ? `\\x${value.toString('hex')}`
-      : String(value);
+    variables[variable] = Buffer.isBuffer(value) ? `\\x${value.toString('hex')}` : String(value);
     return `:${variable}`;
   });
 }
