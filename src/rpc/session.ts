@@ -61,13 +61,8 @@ class Session {
     this.#stream = stream;
     this.#options = options;
     this.#onClosed = onClosed;
-<<<<<<< HEAD
     // Each call that waits listens for the client's leaving.
     setMaxListeners(limits.callsPerSession, this.#left.signal);
-=======
-    // Every waiter of the stream listens; Node takes more than ten for a leak.
-    setMaxListeners(0, this.#left.signal);
->>>>>>> tests-failures
     this.#ageTimer = setTimeout(() => {
       this.endInOrder();
     }, options.maxAgeMs);
