@@ -127,7 +127,7 @@ function cycleScript(): { readonly script: string; readonly variables: Readonly<
 
 function withVariables({ name, text, values }: PreparedQuery, variables: Record<string, string>): string {
   return text.replaceAll(/\$(\d+)/g, (_, number: string) => {
-    const value = values[Number(number) - 1] as string | number | boolean | Buffer | null;
+    const value = values[Number(number) - 1] as string | number | bigint | boolean | Buffer | null;
     if (value === ofScript.key) return ':random_key';
     if (value === ofScript.token) return ':fencing_token';
     // A variable can't be null.

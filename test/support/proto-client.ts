@@ -73,7 +73,7 @@ export function protoClient(address: string): ProtoClient {
 }
 
 /** Decodes bytes as a message of this full name. */
-export function decode(type: string, bytes: Uint8Array): Message {
+function decode(type: string, bytes: Uint8Array): Message {
   const definition = definitions[type];
   if (definition === undefined || !isMessage(definition)) throw new Error(`no message ${type} in the protos`);
   return { ...definition.deserialize(Buffer.from(bytes)) };
