@@ -113,10 +113,16 @@ async function openWhenReachable(
       return await openStore({ ...config, url, partitionCount: config.partitionCount, onWarning });
     } catch (error) {
       if (!isUnreachable(error)) throw error;
-      log.warn(`the database is not reachable (${(error as Error).message}); trying again in ${delayMs} ms`);
+      log.warn(`the database is not reachable (${whyUnreachable(error)}); trying again in ${delayMs} ms`);
       await sleep(delayMs, undefined, signal && { signal });
     }
   }
+}
+
+/** When none of a host's addresses answers, Node's error has a code and no message. */
+function whyUnreachable(error: unknown): string {
+  const { message, code } = error as Error & { readonly code?: string };
+  return message || (code ?? 'no answer');
 }
 
 function listenHttp(config: Config, notReady: () => string | undefined): Promise<HttpServer> {

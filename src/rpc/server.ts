@@ -1,4 +1,4 @@
-import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
+import { Server, ServerCredentials, setLogger, type ServerOptions } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Coordinator } from '../coordinator/coordinator.js';
 import { AdminService } from '../gen/onceward/v1/admin.js';
@@ -57,6 +57,7 @@ export interface RpcServer {
 
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const { coordinator, log } = options;
+  keepLogsTogether(log);
   const calls = callsOf(coordinator);
   const sessions = createSessions({ calls, log, maxAgeMs: sessionMaxAgeMs });
   const server = new Server(limits);
@@ -83,6 +84,14 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     },
     drain: (boundMs) => drain(server, sessions, boundMs),
   };
+}
+
+/** What grpc-js has to say by itself goes with ours instead of straight to standard error; failures come as errors too. */
+function keepLogsTogether(log: Log): void {
+  const write = (...said: unknown[]) => {
+    log.debug(said.map(String).join(' '));
+  };
+  setLogger({ error: write, info: write, debug: write });
 }
 
 function bind(server: Server, address: string): Promise<number> {

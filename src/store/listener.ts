@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { connectionConfig } from './pool.js';
 
@@ -5,6 +6,8 @@ import { connectionConfig } from './pool.js';
 export const channels = { finished: 'onceward_finished', revision: 'onceward_revision' } as const;
 export type Channel = (typeof channels)[keyof typeof channels];
 
+/** How long the end of a connection is waited for, ms. */
+const goodbyeMs = 500;
 const retryMs = { first: 50, most: 2000 };
 
 /**
@@ -57,7 +60,11 @@ export class Listener {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    await this.#client?.end().catch(() => undefined);
+    // A server that is no longer there would never say goodbye.
+    await Promise.race([
+      this.#client?.end().catch(() => undefined),
+      sleep(goodbyeMs, undefined, { ref: false }),
+    ]);
   }
 
   #comeBack(client: pg.Client): void {

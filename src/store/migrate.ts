@@ -25,6 +25,8 @@ const folder = new URL('migrations/', import.meta.url);
 /** Any number that is ours: "once" in ASCII. */
 const advisoryLock = 0x6f6e6365;
 
+/** Bound of opening the connection, ms. */
+const defaultConnectTimeoutMs = 5000;
 const defaultPartitionCount = 16;
 const maxPartitionCount = 1024;
 
@@ -33,9 +35,13 @@ const maxPartitionCount = 1024;
  * processes may do it at once and a killed one leaves nothing. `partitionCount` is used by the first migration; later a
  * different one is refused.
  */
-export async function migrate(url: string, partitionCount?: number): Promise<MigrationStatus> {
+export async function migrate(
+  url: string,
+  partitionCount?: number,
+  connectTimeoutMs = defaultConnectTimeoutMs,
+): Promise<MigrationStatus> {
   if (partitionCount !== undefined) checkPartitionCount(partitionCount);
-  return withClient(url, async (client) => {
+  return withClient(url, connectTimeoutMs, async (client) => {
     await client.query('BEGIN');
     await client.query("SET LOCAL lock_timeout = '60s'");
     await client.query(`SELECT pg_advisory_xact_lock(${advisoryLock})`);
@@ -51,8 +57,11 @@ export async function migrate(url: string, partitionCount?: number): Promise<Mig
 }
 
 /** What `migrate` would find, without changing anything. */
-export function migrationStatus(url: string): Promise<MigrationStatus> {
-  return withClient(url, readStatus);
+export function migrationStatus(
+  url: string,
+  connectTimeoutMs = defaultConnectTimeoutMs,
+): Promise<MigrationStatus> {
+  return withClient(url, connectTimeoutMs, readStatus);
 }
 
 /** Refuses a schema that is older or newer than the program, or has another partition count than configured. */
@@ -128,8 +137,19 @@ async function readStatus(client: pg.Client): Promise<MigrationStatus> {
   return { known, schemaVersion: row?.version ?? 0, partitionCount: row?.partition_count };
 }
 
-async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ ...connectionConfig(url), application_name: 'onceward migrate' });
+async function withClient<T>(
+  url: string,
+  connectTimeoutMs: number,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = new pg.Client({
+    ...connectionConfig(url),
+    application_name: 'onceward migrate',
+    // A server that accepts and says nothing would hold the start for ever.
+    connectionTimeoutMillis: connectTimeoutMs,
+  });
+  // The statement under way gets the failure; without a listener a connection that breaks would end the process.
+  client.on('error', () => undefined);
   await client.connect();
   try {
     return await work(client);

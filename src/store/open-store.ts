@@ -28,7 +28,9 @@ export interface OpenStore {
 /** Brings the schema up, checks what the database promises, and opens the store on it. */
 export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { url, partitionCount, connectTimeoutMs, statementTimeoutMs, onWarning } = options;
-  const schema = options.migrate ? await migrate(url, partitionCount) : await migrationStatus(url);
+  const schema = options.migrate
+    ? await migrate(url, partitionCount, connectTimeoutMs)
+    : await migrationStatus(url, connectTimeoutMs);
   checkSchema(schema, partitionCount);
   const planning = await acceptedPlanning(url, connectTimeoutMs);
   const pool = (name: keyof typeof poolSizes, settings: SessionSettings) =>
