@@ -18,8 +18,10 @@ export class Namespaces {
   }
 
   async load(): Promise<void> {
+    const generation = this.#generation;
     const all = await this.#store.listNamespaces();
-    this.#known = new Map(all.map((namespace) => [namespace.name, namespace]));
+    // What changed meanwhile is read when it is asked for.
+    if (generation === this.#generation) this.#known = new Map(all.map((each) => [each.name, each]));
   }
 
   async get(name: string): Promise<Namespace> {
@@ -32,7 +34,7 @@ export class Namespaces {
       return read;
     }
     if (this.#unknown.size >= maxUnknown) this.#unknown.clear();
-    this.#unknown.add(name);
+    if (generation === this.#generation) this.#unknown.add(name);
     throw new OncewardError('NAMESPACE_NOT_FOUND', 'the namespace was not declared; see Admin.PutNamespace');
   }
 

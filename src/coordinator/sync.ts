@@ -42,8 +42,12 @@ export class Sync {
   }
 
   async start(): Promise<void> {
+    const sentTime = performance.now();
+    this.#apply(await this.#store.sync(noPast));
+    this.#sentTime = sentTime;
+    // After the first look, so that a change between the two is among the actions of the second.
     await this.#namespaces.load();
-    await this.poll();
+    this.#report(true);
     this.#schedule();
   }
 
