@@ -7,6 +7,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/store/em
 /** A Postgres that a test may stop, crash and start again. */
 export interface OwnPostgres {
   readonly url: string;
+  readonly dataFolder: string;
   restart(mode: 'fast' | 'immediate'): Promise<void>;
   stop(): Promise<void>;
   /** Starts it again after a stop, with the same data and URL. */
@@ -25,6 +26,7 @@ export async function startOwnPostgres(): Promise<OwnPostgres> {
   });
   return {
     url: server.url,
+    dataFolder,
     restart: (mode) => server.restart(mode),
     stop: () => server.stop(),
     start: async () => {
