@@ -16,7 +16,7 @@ export interface ChildSettings {
 }
 
 /** Starts `onceward serve`; free ports unless the arguments name some. */
-function serve(args: readonly string[], settings: ChildSettings = {}): TestProcess {
+export function serve(args: readonly string[], settings: ChildSettings = {}): TestProcess {
   return runChild(['src/main.ts', 'serve', '--port', '0', '--http-port', '0', ...args], settings);
 }
 
@@ -29,7 +29,7 @@ export async function startChildCoordinator(
 }
 
 /** Waits until it serves. */
-async function connectTo(child: TestProcess): Promise<ChildCoordinator> {
+export async function connectTo(child: TestProcess): Promise<ChildCoordinator> {
   const line = await said(child, 'errors', /"msg":"serving"/);
   const { rpcPort, httpPort } = JSON.parse(line) as { readonly rpcPort: number; readonly httpPort: number };
   const address = `127.0.0.1:${rpcPort}`;
