@@ -1,6 +1,7 @@
 import { limits } from '../core/limits.js';
 import type { Seen, State } from '../core/record.js';
 import { Violations } from '../core/violations.js';
+import { fitting } from './fit.js';
 import { decodePageToken, encodePageToken, pageSizeOf } from './page.js';
 import type { Parts } from './parts.js';
 
@@ -45,8 +46,9 @@ export async function listRecords(parts: Parts, request: ListRecordsRequest): Pr
     after: position && { namespace: afterNamespace, scope, key },
     limit: pageSize + 1,
   });
-  const records = found.slice(0, pageSize);
+  // One record always fits: without its result it is far smaller than a message.
+  const records = fitting(found.slice(0, pageSize), limits.answerBytes);
   const last = records.at(-1)?.record.ref;
-  const more = found.length > pageSize && last !== undefined;
+  const more = found.length > records.length && last !== undefined;
   return { records, nextPageToken: more ? encodePageToken([last.namespace, last.scope, last.key]) : '' };
 }

@@ -1,7 +1,9 @@
 import { OncewardError } from '../core/errors.js';
 import { checkKeyRef, type KeyRef } from '../core/key.js';
 import type { Seen } from '../core/record.js';
+import { limits } from '../core/limits.js';
 import { Violations } from '../core/violations.js';
+import { bytesOfRecord, fitting } from './fit.js';
 import type { Parts } from './parts.js';
 
 export interface LookupRequest {
@@ -11,7 +13,7 @@ export interface LookupRequest {
 }
 
 export interface LookupAnswer extends Seen {
-  /** Oldest first; empty unless asked for. */
+  /** Oldest first, as many as fit into one answer; empty unless asked for. */
   readonly children: readonly Seen[];
 }
 
@@ -25,5 +27,9 @@ export async function lookup(parts: Parts, request: LookupRequest): Promise<Look
   if (seen === undefined || seen.record.recordExpireTime <= seen.nowTime) {
     throw new OncewardError('RECORD_NOT_FOUND', 'no such record');
   }
-  return { ...seen, children: request.withLineage ? await parts.store.readChildren(ref) : [] };
+  if (!request.withLineage) return { ...seen, children: [] };
+  const result = 'result' in seen.record ? seen.record.result : undefined;
+  const resultBytes = (result?.payload?.length ?? 0) + (result?.envelope.length ?? 0);
+  const leftBytes = limits.answerBytes - bytesOfRecord(seen) - resultBytes;
+  return { ...seen, children: fitting(await parts.store.readChildren(ref), leftBytes) };
 }

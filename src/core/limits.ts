@@ -65,6 +65,8 @@ export const limits = {
   callsPerFrame: 1000,
   /** Calls of one Session under way at once; the stream is read no further meanwhile. */
   callsPerSession: 1024,
+  /** Bytes of records or answers in one message: below the 4 MiB that gRPC clients accept by default. */
+  answerBytes: 3.75 * 1024 * 1024,
   /** Records or audit entries of one page. */
   pageSize: 1000,
   /** Records of one lineage answer. */

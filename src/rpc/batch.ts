@@ -4,7 +4,7 @@ import { limits } from '../core/limits.js';
 import { Violations } from '../core/violations.js';
 import type { Answer, BatchRequest, BatchResponse } from '../gen/onceward/v1/coordinator.js';
 import type { Log } from '../telemetry/log.js';
-import { answerCall, answersBytes, bytesOfAnswer, type Calls } from './calls.js';
+import { answerCall, bytesOfAnswer, type Calls } from './calls.js';
 import { rpcStatusOf } from './status.js';
 
 /** All calls at once; each has its own answer. */
@@ -24,7 +24,7 @@ export async function answerBatch(
   /** An answer that does not fit is asked for again alone: every call may be sent again. */
   function fit(answer: Answer): Answer {
     const answerBytes = bytesOfAnswer(answer);
-    if (bytes + answerBytes <= answersBytes) {
+    if (bytes + answerBytes <= limits.answerBytes) {
       bytes += answerBytes;
       return answer;
     }

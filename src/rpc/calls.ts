@@ -89,8 +89,6 @@ async function dispatch(
   }
 }
 
-/** Bytes of answers that go into one message: below the 4 MiB that gRPC clients accept by default. */
-export const answersBytes = 3.75 * 1024 * 1024;
 /** Answers without caller's bytes are smaller than this. */
 const smallAnswerBytes = 512;
 

@@ -5,7 +5,7 @@ import { OncewardError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { Answer, Call, SessionRequest, SessionResponse } from '../gen/onceward/v1/coordinator.js';
 import type { Log } from '../telemetry/log.js';
-import { answerCall, answersBytes, bytesOfAnswer, type Calls } from './calls.js';
+import { answerCall, bytesOfAnswer, type Calls } from './calls.js';
 import { serviceErrorOf } from './status.js';
 import { anonymousPrincipal, Malformed, malformedError } from './unary.js';
 
@@ -150,7 +150,7 @@ class Session {
     let bytes = 0;
     const count = this.#ready.findIndex((answer, i) => {
       bytes += bytesOfAnswer(answer);
-      return i > 0 && bytes > answersBytes;
+      return i > 0 && bytes > limits.answerBytes;
     });
     return this.#ready.splice(0, count === -1 ? this.#ready.length : count);
   }

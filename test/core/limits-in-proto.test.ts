@@ -56,7 +56,7 @@ test.each<[string, string | undefined, string, number, number]>([
   ['Retention', 'duration', 'at most % days', day, limits.retentionMaxMs],
   ['Retention', 'duration', 'at least % s for results', second, limits.resultRetentionMinMs],
   ['Retention', 'duration', '% min for abandoned', minute, limits.abandonedRetentionMinMs],
-  ['Record', 'children', 'at most %;', 1, limits.children],
+  ['Record', 'children', 'at most % and', 1, limits.children],
   ['Coordinator', 'Session', 'At most % calls', 1, limits.callsPerSession],
   ['BeginRequest', 'operation', '1 to % visible ASCII characters', 1, limits.operationLength],
   ['BeginRequest', 'attempt_id', '1 to % visible ASCII characters', 1, limits.attemptIdLength],

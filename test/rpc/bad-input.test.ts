@@ -227,8 +227,9 @@ describe('finishing calls', () => {
     expect(await violatedFields(one.coordinator.fail(retryable(refOf('held'), token, more)))).toEqual(fields);
   });
   test('Fail without a status', async () => {
-    const { status: _, ...without } = retryable(refOf('held'), token);
-    expect(await violatedFields(one.coordinator.fail(without))).toEqual(['status']);
+    expect(
+      await violatedFields(one.coordinator.fail({ ref: refOf('held'), fencingToken: token, kind: 2 })),
+    ).toEqual(['status']);
   });
   test.each<[string, Partial<HeartbeatRequest>, string]>([
     ['a checkpoint over 64 KiB', { checkpoint: Buffer.alloc(65_537) }, 'checkpoint'],

@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OnLapse, State } from '../../src/gen/onceward/v1/record.js';
-import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
+import {
+  beginRequest,
+  execute,
+  expectOutcome,
+  refOf,
+  result,
+  resultWithoutPayload,
+} from '../support/calls.js';
 import { caught } from '../support/caught.js';
 import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
 import { final, retryable, statusOf } from '../support/statuses.js';
@@ -41,8 +48,7 @@ describe('Complete', () => {
   test('a payload left out by its owner is another result than none', async () => {
     const token = await tokenOf('left-out');
     const ref = refOf('left-out');
-    const without = { ...result(''), payload: undefined };
-    const { payload: _, ...absent } = without;
+    const absent = resultWithoutPayload();
     await one.coordinator.complete({ ref, fencingToken: token, result: { ...absent, payloadOmitted: true } });
     expect(
       await caught(one.coordinator.complete({ ref, fencingToken: token, result: absent })),

@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CompleteRequest } from '../../src/gen/onceward/v1/coordinator.js';
 import type { Result } from '../../src/gen/onceward/v1/record.js';
-import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
+import {
+  beginRequest,
+  execute,
+  expectOutcome,
+  refOf,
+  result,
+  resultWithoutPayload,
+} from '../support/calls.js';
 import { caught, violatedFields } from '../support/caught.js';
 import {
   startCoordinator,
@@ -76,9 +83,9 @@ describe('a replay', () => {
     expect((await replays('traced')).traceparent).toBe(traceparent);
   });
   test('tells an empty payload from none, and none from no result', async () => {
-    const { payload: _, ...none } = result('');
+    const none = resultWithoutPayload();
     await finished('empty', result(''));
-    await finished('none', { ...none });
+    await finished('none', none);
     const ref = refOf('nothing');
     const { fencingToken } = await execute(one, 'nothing');
     await one.coordinator.complete({ ref, fencingToken });
@@ -105,9 +112,8 @@ describe('a payload over the limit of its namespace', () => {
   test('is not kept, everything else is, and it never runs again', async () => {
     const given = { ...result('12345678901'), trailingMetadata: [{ name: 'a', value: Buffer.from('1') }] };
     expect((await finished('over', given, {}, 'small')).already).toBe(false);
-    const { payload: _, ...rest } = given;
     expect((await replays('over', 'small')).result).toEqual({
-      ...rest,
+      ...given,
       payload: undefined,
       payloadOmitted: true,
     });
@@ -126,7 +132,7 @@ describe('a payload over the limit of its namespace', () => {
   test('a payload at the limit is kept; an owner may leave it out itself', async () => {
     await finished('at-limit', result('1234567890'), {}, 'small');
     expect((await replays('at-limit', 'small')).result?.payloadOmitted).toBe(false);
-    const { payload: _, ...left } = result('');
+    const left = resultWithoutPayload();
     await finished('left-out', { ...left, payloadOmitted: true });
     expect((await replays('left-out')).result?.payloadOmitted).toBe(true);
     const both = finished('both', { ...result('x'), payloadOmitted: true });

@@ -31,8 +31,11 @@ export async function execute(coordinator: TestCoordinator, key: string, more: P
 }
 
 export function result(payload: string | Uint8Array): Result {
+  return { ...resultWithoutPayload(), payload: Buffer.from(payload) };
+}
+
+export function resultWithoutPayload(): Result {
   return {
-    payload: Buffer.from(payload),
     contentType: 'text/plain',
     status: undefined,
     initialMetadata: [],

@@ -131,7 +131,7 @@ export interface ListRecordsRequest {
   maxAge:
     | Duration
     | undefined;
-  /** 1 to 1000. Default (0): 100. */
+  /** 1 to 1000. Default (0): 100. A page of large records ends early, so that it fits into a message of 4 MiB. */
   pageSize: number;
   /** From the last answer; opaque. Empty: the first page. */
   pageToken: string;

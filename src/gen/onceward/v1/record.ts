@@ -243,7 +243,10 @@ export interface Record {
   parent:
     | KeyRef
     | undefined;
-  /** Operations called from this one, oldest first, at most 1000; only with `with_lineage`. */
+  /**
+   * Operations called from this one, oldest first, at most 1000 and as many as fit into a message of 4 MiB; only with
+   * `with_lineage`.
+   */
   children: Record[];
   /** Labels given at the first Begin. */
   labels: { [key: string]: string };
