@@ -54,13 +54,13 @@ export interface FaultProxy {
   readonly address: string;
   readonly counts: Readonly<FaultCounts>;
   /** New connections pass again; stalled ones stay stalled, as their bytes are gone. */
-  pass(): void;
+  readonly pass: () => void;
   /** Resets new connections; those that stand go on. */
-  refuse(): void;
+  readonly refuse: () => void;
   /** Makes all connections half-open, those that stand and new ones. */
-  stall(): void;
+  readonly stall: () => void;
   /** Resets all connections that stand. */
-  cutAll(): void;
+  readonly cutAll: () => void;
   /** Switches random faults; undefined ends them. */
   setRandom(random: RandomFaults | undefined): void;
   /** Cuts at the next request (that matches) without forwarding it; resolves when that has happened. */
