@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Claim } from '../../src/core/decide.js';
+import type { KeyRecord } from '../../src/core/record.js';
+import type { OpenStore } from '../../src/store/open-store.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { grantOf, openTestStore, releaseOf, termsOf } from '../support/store.js';
+
+/**
+ * A claim holds for the record it was decided on. One that changed and looks the same again is another: its checkpoint and
+ * its count of attempts were not in the decision.
+ */
+
+let database: TestDatabase;
+let opened: OpenStore;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  opened = await openTestStore(database.url);
+});
+afterAll(async () => {
+  await opened.close();
+  await database.drop();
+});
+
+async function seen(key: string): Promise<KeyRecord> {
+  const found = await opened.store.read({ namespace: 'test', scope: '', key }, false);
+  return found!.record;
+}
+
+async function claim(key: string, kind: Claim, record: KeyRecord) {
+  return opened.store.claimKnown({ ...termsOf(key), claim: kind, seen: record });
+}
+
+const past = "now() - interval '1 s'";
+const ends: Readonly<Record<string, (key: string) => Promise<unknown>>> = {
+  released: async (key) => opened.store.finish(releaseOf(key, (await seen(key)).fencingToken)),
+  lapsed: (key) =>
+    database.query(`UPDATE onceward.record SET lease_expire_time = ${past} WHERE key = $1`, [key]),
+  expired: (key) =>
+    database.query(
+      `UPDATE onceward.record SET lease_expire_time = ${past}, record_expire_time = ${past} WHERE key = $1`,
+      [key],
+    ),
+};
+
+test.each([
+  ['take-over', 'released'],
+  ['take-over', 'lapsed'],
+  ['park', 'released'],
+  ['park', 'lapsed'],
+  ['renew', 'expired'],
+] as const)('%s of a %s record that had another attempt since is refused', async (kind, end) => {
+  const key = `${kind}-${end}`;
+  await opened.store.claimNew(grantOf(key));
+  await ends[end]?.(key);
+  const stale = await seen(key);
+  const between = await claim(key, end === 'expired' ? 'renew' : 'take-over', stale);
+  expect(between?.fencingToken).toBeGreaterThan(stale.fencingToken);
+  await ends[end]?.(key);
+  expect(await claim(key, kind, stale)).toBeUndefined();
+  // What was seen last is what counts.
+  expect(await claim(key, kind, await seen(key))).toBeDefined();
+});
