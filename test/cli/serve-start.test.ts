@@ -143,8 +143,8 @@ describe('database down at start', () => {
     expect([ready.status, await ready.text()]).toEqual([503, 'starting\n']);
     proxy.pass();
     proxy.cutAll();
-    const { health } = await connectTo(child);
-    expect(await health('')).toBe('SERVING');
+    const connection = await connectTo(child);
+    expect(await connection.health('')).toBe('SERVING');
   });
 
   test.each(['refuse', 'stall'] as const)('stopped while it waits (%s): ends at once', async (fault) => {

@@ -11,7 +11,7 @@ import {
 } from '../support/coordinator.js';
 import { putNamespace } from '../support/namespaces.js';
 import { expireRecord, expireResult, lapse } from '../support/time-travel.js';
-import { duration, millisecondsOf } from '../support/wire-time.js';
+import { millisecondsOf } from '../support/wire-time.js';
 
 let setup: TestSetup;
 let one: TestCoordinator;
@@ -79,7 +79,10 @@ describe('Lookup', () => {
     await lapse(setup.database, 'untouched');
     const rows = () => setup.database.query(`SELECT * FROM onceward.record WHERE key = 'untouched'`);
     const before = await rows();
-    expect(await lookup('untouched')).toMatchObject({ state: State.INDETERMINATE, leaseLeft: duration(0) });
+    expect(await lookup('untouched')).toMatchObject({
+      state: State.INDETERMINATE,
+      leaseLeft: undefined,
+    });
     expect(await rows()).toEqual(before);
   });
   test('finds no key that nobody began, nor one of another scope', async () => {
