@@ -5,30 +5,29 @@ import type { State } from '../core/record.js';
 import { Violations } from '../core/violations.js';
 import type * as wire from '../gen/onceward/v1/admin.js';
 import { OnLapse, State as WireState } from '../gen/onceward/v1/record.js';
-import type { Log } from '../telemetry/log.js';
 import { onLapseOf } from './convert.js';
 import { recordOf, wireStateOf } from './convert-record.js';
 import { durationOf, msOf, retentionMsOf, retentionOf } from './duration.js';
 import { checkedStatus, failureResultOf, resultOf } from './result.js';
-import { unary } from './unary.js';
+import type { UnaryCalls } from './unary.js';
 
 /** The Admin service, but Sweep: grpc-js answers methods that are not here with UNIMPLEMENTED. */
-export function adminMethods(coordinator: Coordinator, log: Log) {
+export function adminMethods(coordinator: Coordinator, unary: UnaryCalls) {
   return {
-    putNamespace: unary(log, async (request: wire.PutNamespaceRequest, call) =>
+    putNamespace: unary.handler(async (request: wire.PutNamespaceRequest, call) =>
       wireNamespaceOf(await coordinator.putNamespace(putNamespaceOf(request), call)),
     ),
-    getNamespace: unary(log, async ({ name }: wire.GetNamespaceRequest) =>
+    getNamespace: unary.handler(async ({ name }: wire.GetNamespaceRequest) =>
       wireNamespaceOf(await coordinator.getNamespace(name)),
     ),
-    listNamespaces: unary(log, async () => ({
+    listNamespaces: unary.handler(async () => ({
       namespaces: (await coordinator.listNamespaces()).map(wireNamespaceOf),
     })),
-    listRecords: unary(log, async (request: wire.ListRecordsRequest) => {
+    listRecords: unary.handler(async (request: wire.ListRecordsRequest) => {
       const page = await coordinator.listRecords(listRecordsOf(request));
       return { records: page.records.map((seen) => recordOf(seen)), nextPageToken: page.nextPageToken };
     }),
-    resolve: unary(log, async (request: wire.ResolveRequest, call) => {
+    resolve: unary.handler(async (request: wire.ResolveRequest, call) => {
       const { ref, reason } = request;
       const { already, state } = await coordinator.resolve(
         { ref, decision: decisionOf(request), reason },
@@ -36,14 +35,14 @@ export function adminMethods(coordinator: Coordinator, log: Log) {
       );
       return { already, state: wireStateOf(state) };
     }),
-    forget: unary(log, ({ ref, reason, evenIfLeased }: wire.ForgetRequest, call) =>
+    forget: unary.handler(({ ref, reason, evenIfLeased }: wire.ForgetRequest, call) =>
       coordinator.forget({ ref, reason, evenIfLeased }, call),
     ),
-    getStats: unary(log, async (): Promise<wire.GetStatsResponse> => {
+    getStats: unary.handler(async (): Promise<wire.GetStatsResponse> => {
       const { partitions, counters } = await coordinator.getStats();
       return { partitions: [...partitions], counters };
     }),
-    listAudit: unary(log, async (request: wire.ListAuditRequest): Promise<wire.ListAuditResponse> => {
+    listAudit: unary.handler(async (request: wire.ListAuditRequest): Promise<wire.ListAuditResponse> => {
       const page = await coordinator.listAudit(request);
       const entries = page.entries.map((entry) => ({ ...entry, time: new Date(entry.time) }));
       return { entries, nextPageToken: page.nextPageToken };

@@ -1,6 +1,8 @@
+import { setTimeout } from 'node:timers/promises';
 import { Server, ServerCredentials, setLogger, type ServerOptions } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Coordinator } from '../coordinator/coordinator.js';
+import { OncewardError } from '../core/errors.js';
 import { AdminService } from '../gen/onceward/v1/admin.js';
 import {
   CoordinatorService,
@@ -14,7 +16,7 @@ import { answerBatch } from './batch.js';
 import { callsOf } from './calls.js';
 import { addReflection } from './reflection.js';
 import { createSessions, type Sessions } from './session.js';
-import { tolerant, unary } from './unary.js';
+import { tolerant, UnaryCalls } from './unary.js';
 
 const minuteMs = 60_000;
 
@@ -31,6 +33,9 @@ const limits: ServerOptions = {
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
 };
+
+/** For the answers of calls that a drain cuts. */
+const lastAnswersMs = 500;
 
 /** Below the connection's age, so that streams end in order before their connection is cut. */
 const sessionMaxAgeMs = 50 * minuteMs;
@@ -51,7 +56,7 @@ export interface RpcServer {
   readonly port: number;
   /** What grpc.health.v1 answers for every service. */
   readonly setServing: (serving: boolean) => void;
-  /** Takes no new calls, answers those under way, and cuts what is left after `boundMs`. */
+  /** Takes no new calls, answers those under way, and after `boundMs` those left with UNAVAILABLE. */
   drain(boundMs: number): Promise<void>;
 }
 
@@ -59,20 +64,21 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const { coordinator, log } = options;
   keepLogsTogether(log);
   const calls = callsOf(coordinator);
+  const unary = new UnaryCalls(log);
   const sessions = createSessions({ calls, log, maxAgeMs: sessionMaxAgeMs });
   const server = new Server(limits);
   server.addService(tolerant(CoordinatorService), {
-    begin: unary(log, calls.begin),
-    complete: unary(log, calls.complete),
-    fail: unary(log, calls.fail),
-    heartbeat: unary(log, calls.heartbeat),
-    lookup: unary(log, calls.lookup),
-    mintKey: unary(log, async (request: MintKeyRequest) => ({ key: await coordinator.mintKey(request) })),
-    batch: unary(log, (request: BatchRequest, call) => answerBatch(calls, request, call, log)),
+    begin: unary.handler(calls.begin),
+    complete: unary.handler(calls.complete),
+    fail: unary.handler(calls.fail),
+    heartbeat: unary.handler(calls.heartbeat),
+    lookup: unary.handler(calls.lookup),
+    mintKey: unary.handler(async (request: MintKeyRequest) => ({ key: await coordinator.mintKey(request) })),
+    batch: unary.handler((request: BatchRequest, call) => answerBatch(calls, request, call, log)),
     session: sessions.handler,
-    getServerInfo: unary(log, () => Promise.resolve(options.serverInfo)),
+    getServerInfo: unary.handler(() => Promise.resolve(options.serverInfo)),
   });
-  server.addService(tolerant(AdminService), adminMethods(coordinator, log));
+  server.addService(tolerant(AdminService), adminMethods(coordinator, unary));
   const health = new HealthImplementation(Object.fromEntries(services.map((name) => [name, 'NOT_SERVING'])));
   health.addToServer(server);
   if (options.reflection) addReflection(server);
@@ -82,7 +88,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     setServing: (serving) => {
       for (const name of services) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
     },
-    drain: (boundMs) => drain(server, sessions, boundMs),
+    drain: (boundMs) => drain(server, unary, sessions, boundMs),
   };
 }
 
@@ -103,16 +109,26 @@ function bind(server: Server, address: string): Promise<number> {
   });
 }
 
-function drain(server: Server, sessions: Sessions, boundMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      server.forceShutdown();
-      resolve();
-    }, boundMs);
+async function drain(server: Server, unary: UnaryCalls, sessions: Sessions, boundMs: number): Promise<void> {
+  const ended = new Promise<void>((resolve) => {
     server.tryShutdown(() => {
-      clearTimeout(timer);
       resolve();
     });
-    sessions.drain();
   });
+  sessions.drain();
+  if (await within(boundMs, ended)) return;
+  // Cut without an answer they would end as CANCELLED, as if their callers had wanted it.
+  const message = 'the coordinator stopped before it knew the outcome; send the call again as it is';
+  const error = new OncewardError('STORE_UNAVAILABLE', message, { retryAfterMs: 100 });
+  unary.cut(error);
+  sessions.cut(error);
+  if (!(await within(lastAnswersMs, ended))) server.forceShutdown();
+}
+
+async function within(boundMs: number, ended: Promise<void>): Promise<boolean> {
+  const timer = new AbortController();
+  const late = setTimeout(boundMs, false, { signal: timer.signal }).catch(() => false);
+  const inTime = await Promise.race([ended.then(() => true), late]);
+  timer.abort();
+  return inTime;
 }

@@ -22,6 +22,8 @@ export interface Sessions {
   readonly handler: handleBidiStreamingCall<SessionRequest | Malformed, SessionResponse>;
   /** Ends all streams once their calls under way are answered. */
   drain(): void;
+  /** Ends all streams with an error. */
+  cut(error: OncewardError): void;
 }
 
 /** Streams of frames: many calls in one message, and in one message whatever answers are ready. */
@@ -37,6 +39,9 @@ export function createSessions(options: SessionsOptions): Sessions {
     drain: () => {
       draining = true;
       for (const session of open) session.endInOrder();
+    },
+    cut: (error) => {
+      for (const session of open) session.refuse(error);
     },
   };
 }
@@ -88,17 +93,23 @@ class Session {
     this.#endIfDone();
   }
 
+  /** Ends the stream with an error: its calls are not answered any more. */
+  refuse(error: OncewardError): void {
+    this.#abandon();
+    this.#stream.emit('error', serviceErrorOf(error));
+  }
+
   #take(frame: SessionRequest | Malformed): void {
     // What arrives after the end began was not answered, so the client sends it again on another stream.
     if (this.#ending) return;
     if (frame instanceof Malformed) {
-      this.#refuse(malformedError(frame));
+      this.refuse(malformedError(frame));
       return;
     }
     if (frame.calls.length > limits.callsPerFrame) {
       const description = `must have at most ${limits.callsPerFrame} calls, has ${frame.calls.length}`;
       const violations = [{ field: 'calls', description }];
-      this.#refuse(new OncewardError('REQUEST_INVALID', `calls ${description}`, { violations }));
+      this.refuse(new OncewardError('REQUEST_INVALID', `calls ${description}`, { violations }));
       return;
     }
     this.#waiting = this.#waiting.length === 0 ? frame.calls : this.#waiting.concat(frame.calls);
@@ -160,12 +171,6 @@ class Session {
     if (!this.#ending || this.#ended || left > 0) return;
     this.#close();
     this.#stream.end();
-  }
-
-  /** Ends a stream that a frame has broken; its calls can't be answered any more. */
-  #refuse(error: OncewardError): void {
-    this.#abandon();
-    this.#stream.emit('error', serviceErrorOf(error));
   }
 
   /** Nobody is left to answer: waits end, and calls that were not begun never are. */

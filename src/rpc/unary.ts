@@ -34,26 +34,44 @@ export function tolerant(definition: ServiceDefinition): ServiceDefinition {
   );
 }
 
-/** Makes a handler of a function from request to answer; errors become statuses, ours are logged. */
-export function unary<Request, Response>(
-  log: Log,
-  handle: (request: Request, call: CallContext) => Promise<Response>,
-): handleUnaryCall<Request | Malformed, Response> {
-  return (call, answer) => {
-    const { request } = call;
-    const handled =
-      request instanceof Malformed
-        ? Promise.reject(malformedError(request))
-        : handle(request, new CallScope(call));
-    handled.then(
-      (response) => {
-        answer(null, response);
-      },
-      (error: unknown) => {
-        answer(serviceErrorOf(logged(error, log)));
-      },
-    );
-  };
+/** The unary calls of a server. */
+export class UnaryCalls {
+  readonly #log: Log;
+  readonly #underWay = new Set<(error: OncewardError) => void>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** Makes a handler of a function from request to answer; errors become statuses, ours are logged. */
+  handler<Request, Response>(
+    handle: (request: Request, call: CallContext) => Promise<Response>,
+  ): handleUnaryCall<Request | Malformed, Response> {
+    return (call, answer) => {
+      const { request } = call;
+      const refuse = (error: OncewardError) => {
+        if (this.#underWay.delete(refuse)) answer(serviceErrorOf(error));
+      };
+      this.#underWay.add(refuse);
+      const handled =
+        request instanceof Malformed
+          ? Promise.reject(malformedError(request))
+          : handle(request, new CallScope(call));
+      handled.then(
+        (response) => {
+          if (this.#underWay.delete(refuse)) answer(null, response);
+        },
+        (error: unknown) => {
+          refuse(logged(error, this.#log));
+        },
+      );
+    };
+  }
+
+  /** Answers every call under way with an error, whatever becomes of it. */
+  cut(error: OncewardError): void {
+    for (const refuse of this.#underWay) refuse(error);
+  }
 }
 
 export function malformedError(malformed: Malformed): OncewardError {

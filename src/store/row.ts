@@ -4,8 +4,22 @@ import type { KeyRecord, LastError, Seen, State } from '../core/record.js';
 import type { Result } from '../core/result.js';
 import type { QueryRow } from './pool.js';
 
-/** The columns of `queries/read.sql`, as the type parsers leave them. */
-interface RecordRow {
+/** The columns of `record-columns.sql`, and of the result where a statement reads it, as the type parsers leave them. */
+type RecordRow = RecordColumns & (ResultColumns | NoResultColumns);
+
+interface ResultColumns {
+  readonly result_code: number;
+  readonly result_envelope: Uint8Array;
+  readonly result_payload: Uint8Array | null;
+  readonly result_payload_omitted: boolean;
+}
+
+/** Not read, or not there. */
+interface NoResultColumns {
+  readonly result_envelope?: null;
+}
+
+interface RecordColumns {
   readonly namespace: string;
   readonly scope: string;
   readonly key: string;
@@ -26,10 +40,6 @@ interface RecordRow {
   readonly attempt_id: string;
   readonly checkpoint: Uint8Array | null;
   readonly result_digest: Uint8Array;
-  readonly result_code: number;
-  readonly result_envelope: Uint8Array | null;
-  readonly result_payload: Uint8Array | null;
-  readonly result_payload_omitted: boolean;
   readonly last_error_status: Uint8Array | null;
   readonly last_error_time: number;
   readonly last_error_retry_after_ms: number | null;
@@ -102,7 +112,7 @@ function recordOf(row: RecordRow): KeyRecord {
 }
 
 function resultOf(row: RecordRow): Result | undefined {
-  if (row.result_envelope === null) return undefined;
+  if (row.result_envelope == null) return undefined;
   return {
     payload: row.result_payload ?? undefined,
     payloadOmitted: row.result_payload_omitted,

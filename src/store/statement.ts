@@ -18,17 +18,20 @@ export interface Statement {
   many(rows: readonly Row[]): PreparedQuery;
 }
 
+const recordColumns = withoutComments(readSql('record-columns'));
+
 /**
  * Reads `queries/<name>.sql`. Its `-- in: name type, …` lines name the parameters in order, and `:in` in the text stands
- * for the relation that holds them, so that one text serves a single row and a batch.
+ * for the relation that holds them, so that one text serves a single row and a batch. `:record` stands for the columns of
+ * `record-columns.sql`.
  */
 export function loadStatement(name: string): Statement {
-  const file = readFileSync(new URL(`queries/${name}.sql`, import.meta.url), 'utf8');
+  const file = readSql(`queries/${name}`);
   const inputs = [...file.matchAll(/^-- in: (.*)$/gm)]
     .flatMap((line) => (line[1] ?? '').split(','))
     .map((input) => input.trim().split(' '))
     .map(([column = '', type = '']) => ({ column, type }));
-  const text = file.replace(/^--.*\n/gm, '').trim();
+  const text = withoutComments(file).replace(':record', recordColumns);
   const single = inputs.map(({ column, type }, i) => `$${i + 1}::${type} AS ${column}`).join(', ');
   const arrays = inputs.map(({ type }, i) => `$${i + 1}::${type}[]`).join(', ');
   const columns = inputs.map(({ column }) => column);
@@ -42,6 +45,14 @@ export function loadStatement(name: string): Statement {
       values: columns.map((column) => rows.map((row) => valueOf(row, column))),
     }),
   };
+}
+
+function readSql(name: string): string {
+  return readFileSync(new URL(`${name}.sql`, import.meta.url), 'utf8');
+}
+
+function withoutComments(sql: string): string {
+  return sql.replace(/^--.*\n/gm, '').trim();
 }
 
 function valueOf(row: Row, column: string): Value {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { connectCoordinator } from '../../src/client/coordinator-client.js';
-import { startScript, startServe, type Child } from '../support/child.js';
+import { startChild, startServe, type Child } from '../support/child.js';
 import { policyOf } from '../support/policy.js';
 import { startScratchPostgres } from '../support/scratch-postgres.js';
 import { parentOf } from './cpu.js';
@@ -99,9 +99,7 @@ async function startRig(nodeFlags: readonly string[], undo: (() => Promise<unkno
   const coordinator = await startServe(postgres.url, { nodeFlags });
   undo.push(() => coordinator.stop());
   await declareNamespace(coordinator.address);
-  const load: Child = startScript('test/bench/load.ts', [coordinator.address], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
+  const load: Child = startChild(['test/bench/load.ts', coordinator.address], { ipc: true });
   undo.push(() => load.stop());
   const { facts, postmasterPid } = await inspect(postgres.url);
   process.stdout.write(

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import { startCoordinator } from '../support/coordinator.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { connectTo, serve } from '../support/child-coordinator.js';
-import { said, type TestProcess } from '../support/child-process.js';
+import { type Child, said } from '../support/child.js';
 import { startOwnPostgres } from '../support/own-postgres.js';
 import { proxyDatabase } from '../support/proxied-database.js';
 import { runInProcess } from '../support/run-program.js';
@@ -153,7 +153,7 @@ describe('database down at start', () => {
     proxy[fault]();
     const child = serve(['--database-url', url]);
     await said(child, 'errors', /not reachable/);
-    child.kill('SIGTERM');
+    child.signal('SIGTERM');
     expect(await child.ended).toBe(0);
   });
 });
@@ -171,7 +171,7 @@ async function expectRefused(args: readonly string[], message: RegExp, code = 1)
 }
 
 /** The delays it announced, ms. */
-function retriesOf({ errors }: TestProcess): readonly number[] {
+function retriesOf({ errors }: Child): readonly number[] {
   return errors.flatMap((line) => {
     const delay = /not reachable.*trying again in (\d+) ms/.exec(line)?.[1];
     return delay === undefined ? [] : [Number(delay)];

@@ -8,7 +8,7 @@ import {
 import { durationOf } from '../../src/rpc/duration.js';
 import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
 import { type ChildCoordinator, startChildCoordinator } from '../support/child-coordinator.js';
-import { said } from '../support/child-process.js';
+import { said } from '../support/child.js';
 import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
 import { proxyDatabase } from '../support/proxied-database.js';
 import { until } from '../support/until.js';
@@ -30,7 +30,7 @@ test('SIGTERM drains: waiters get in_progress, calls under way their answer, Ses
   const { answers, ended } = openSession(child, 'held');
   await until('both wait', async () => (await waited(child)) === 2n);
 
-  child.kill('SIGTERM');
+  child.signal('SIGTERM');
   expectOutcome(await unary, 'inProgress');
   expect(await ended).toBe('ended in order');
   expect(answers).toMatchObject([{ id: 1n, response: { value: { outcome: { $case: 'inProgress' } } } }]);
@@ -38,28 +38,33 @@ test('SIGTERM drains: waiters get in_progress, calls under way their answer, Ses
   await said(child, 'errors', /"msg":"stopped"/);
 });
 
-test('a drain ends within its bound, also when the database no longer answers', async () => {
+test('a drain ends within its bound, also when the database no longer answers: what is left is UNAVAILABLE', async () => {
   const { child, stall, finishing } = await startStalled(['--drain-timeout-ms', '300']);
   stall();
-  const answer = finishing();
-  answer.catch(() => undefined);
+  const { answer } = await finishing();
+  const { ended, begun } = openSession(child, 'unanswered');
+  await begun;
   const startTime = performance.now();
-  child.kill('SIGTERM');
+  child.signal('SIGTERM');
   expect(await child.ended).toBe(0);
   // The bound, a statement's own, and what a busy machine adds.
   expect(performance.now() - startTime).toBeLessThan(12_000);
-  await expect(answer).rejects.toMatchObject({ code: 14 });
+  await expect(answer).rejects.toMatchObject({
+    code: 14,
+    reason: 'STORE_UNAVAILABLE',
+    fromCoordinator: true,
+  });
+  expect(await ended).toMatch(/^14 UNAVAILABLE: the coordinator stopped/);
 });
 
 test('a second SIGINT ends it at once', async () => {
   const { child, stall, finishing } = await startStalled(['--drain-timeout-ms', '60000']);
   stall();
-  const answer = finishing();
-  answer.catch(() => undefined);
-  child.kill('SIGINT');
+  const { answer } = await finishing();
+  child.signal('SIGINT');
   await said(child, 'errors', /draining; once more to stop at once/);
   expect(child.hasEnded()).toBe(false);
-  child.kill('SIGINT');
+  child.signal('SIGINT');
   expect(await child.ended).toBe(130);
   await expect(answer).rejects.toMatchObject({ fromCoordinator: false });
 });
@@ -68,7 +73,7 @@ test('a second SIGINT ends it at once', async () => {
 async function startStalled(args: readonly string[]) {
   const { url, proxy } = await proxyDatabase(setup.database.url);
   onTestFinished(() => proxy.close());
-  const child = await startChildCoordinator(url, { args, env: { ONCEWARD_STATEMENT_TIMEOUT_MS: '5000' } });
+  const child = await startChildCoordinator(url, args, { env: { ONCEWARD_STATEMENT_TIMEOUT_MS: '5000' } });
   const key = `stalled-${proxy.port}`;
   const granted = expectOutcome(await child.coordinator.begin(beginRequest(key)), 'execute');
   const { fencingToken } = granted;
@@ -78,7 +83,13 @@ async function startStalled(args: readonly string[]) {
     stall: () => {
       proxy.stall();
     },
-    finishing: () => child.coordinator.complete(request, { deadlineMs: 20_000 }),
+    finishing: async () => {
+      const answer = child.coordinator.complete(request, { deadlineMs: 20_000 });
+      answer.catch(() => undefined);
+      // On one connection calls arrive in order.
+      await child.coordinator.getServerInfo({});
+      return { answer };
+    },
   };
 }
 
@@ -101,7 +112,8 @@ function openSession(child: ChildCoordinator, key: string) {
   });
   const begin = { ...BeginRequest.fromPartial({}), ...beginRequest(key, longWait) };
   session.write({ calls: [{ id: 1n, request: { $case: 'begin', value: begin } }] });
-  return { answers, ended };
+  const begun = new Promise((resolve) => client.getServerInfo({}, resolve));
+  return { answers, ended, begun };
 }
 
 async function waited({ admin }: ChildCoordinator): Promise<bigint> {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import pg from 'pg';
 import { connectCoordinator, type CoordinatorConnection } from '../../src/client/coordinator-client.js';
-import { startScript, startServe, type Child, type ServeProcess } from '../support/child.js';
+import { startChild, startServe, type Child, type ServeProcess } from '../support/child.js';
 import { policyOf } from '../support/policy.js';
 import { startFaultProxy, type FaultProxy } from '../support/fault-proxy.js';
 import { countLedger, ledgerSchema, type LedgerCount } from './ledger.js';
@@ -90,9 +90,7 @@ async function sell(
   store: Coordinator | undefined,
   undo: (() => Promise<unknown>)[],
 ): Promise<ShopReport> {
-  const shop = startScript('test/demo/shop.ts', [proxy.address, String(orders)], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
+  const shop = startChild(['test/demo/shop.ts', proxy.address, String(orders)], { ipc: true });
   undo.push(() => shop.kill());
   let last: ShopReport = { paid: 0, givenUp: 0, tries: 0 };
   let replacing: Promise<void> = Promise.resolve();
@@ -147,9 +145,7 @@ class Payment {
 }
 
 async function startPayment(port: number, args: readonly string[]): Promise<{ child: Child; port: number }> {
-  const child = startScript('test/demo/payment.ts', [String(port), ...args], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
+  const child = startChild(['test/demo/payment.ts', String(port), ...args], { ipc: true });
   const [said] = (await once(child.process, 'message')) as [{ port: number }];
   return { child, port: said.port };
 }

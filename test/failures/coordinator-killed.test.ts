@@ -22,7 +22,7 @@ test('coordinator killed mid-batch: either committed or not; callers resend; no 
     route: (attempt) => (attempt === 0 && !victim.hasEnded() ? victim : survivor),
   });
   await until('the load is under way', () => load.acknowledged.size >= 200);
-  victim.kill('SIGKILL');
+  victim.signal('SIGKILL');
   expect(await victim.ended).toBe('SIGKILL');
   const before = load.acknowledged.size;
   await until('callers go on elsewhere', () => load.acknowledged.size >= before + 200);

@@ -25,7 +25,7 @@ test(line, async ({ onTestFinished }) => {
   const waiting = paused.coordinator.begin(beginRequest('lapsing', { wait: durationOf(20_000) }));
   await until('it waits', async () => (await counter(paused, 'begin.waited')) === 1n);
 
-  paused.kill('SIGSTOP');
+  paused.signal('SIGSTOP');
   const stopTime = performance.now();
   await awake.admin.forget({ ref: refOf('cached'), reason: 'wrong charge' });
   await finish(awake, 'cached', 'new');
@@ -44,7 +44,7 @@ test(line, async ({ onTestFinished }) => {
   };
   for (const answer of Object.values(late)) answer.catch(() => undefined);
   await until('the pause is long enough', () => performance.now() - stopTime > pauseMs);
-  paused.kill('SIGCONT');
+  paused.signal('SIGCONT');
 
   expect(expectOutcome(await late.replay, 'replay').result).toEqual(result('new'));
   expectOutcome(await late.grant, 'inProgress');

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { State } from '../../src/gen/onceward/v1/record.js';
 import { durationOf } from '../../src/rpc/duration.js';
 import { beginRequest, expectOutcome, refOf, result } from '../support/calls.js';
-import { runChild, said, type TestProcess } from '../support/child-process.js';
+import { type Child, said } from '../support/child.js';
+import { runChild } from '../support/child-coordinator.js';
 import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
 import { lapse } from '../support/time-travel.js';
 
@@ -22,7 +23,7 @@ test('owner killed: a waiter takes over when the lease lapses, the token grows',
   const waiting = [one, other].map(({ coordinator }) =>
     coordinator.begin(beginRequest('killed', { wait: durationOf(15_000), lease: durationOf(60_000) })),
   );
-  owner.kill('SIGKILL');
+  owner.signal('SIGKILL');
   expect(await owner.ended).toBe('SIGKILL');
 
   const taken = expectOutcome(await Promise.race(waiting), 'execute');
@@ -37,7 +38,7 @@ test('owner killed: a waiter takes over when the lease lapses, the token grows',
 
 test('owner killed: the next Begin takes over when the lease lapses, and not before', async () => {
   const { owner, token } = await startOwner('killed-next', 60_000);
-  owner.kill('SIGKILL');
+  owner.signal('SIGKILL');
   await owner.ended;
   expectOutcome(await one.coordinator.begin(beginRequest('killed-next')), 'inProgress');
 
@@ -52,7 +53,7 @@ test('owner killed, PARK: INDETERMINATE', async () => {
   const waiting = [one, other].map(({ coordinator }) =>
     coordinator.begin(beginRequest('killed-park', { wait: durationOf(15_000) })),
   );
-  owner.kill('SIGKILL');
+  owner.signal('SIGKILL');
   for (const answer of await Promise.all(waiting)) expectOutcome(answer, 'indeterminate');
   const found = await one.coordinator.lookup({ ref: refOf('killed-park') });
   expect(found.state).toBe(State.INDETERMINATE);
@@ -60,7 +61,7 @@ test('owner killed, PARK: INDETERMINATE', async () => {
 
 test('owner paused longer than its lease, then wakes: its Complete and Heartbeat are refused (LEASE_LOST)', async () => {
   const { owner, token } = await startOwner('paused');
-  owner.kill('SIGSTOP');
+  owner.signal('SIGSTOP');
   const taken = expectOutcome(
     await one.coordinator.begin(
       beginRequest('paused', { wait: durationOf(15_000), lease: durationOf(60_000) }),
@@ -70,7 +71,7 @@ test('owner paused longer than its lease, then wakes: its Complete and Heartbeat
   expect(taken.fencingToken).toBeGreaterThan(token);
   owner.tell('complete');
   owner.tell('heartbeat');
-  owner.kill('SIGCONT');
+  owner.signal('SIGCONT');
   expect(await said(owner, 'out', /^complete: /)).toBe('complete: LEASE_LOST');
   expect(await said(owner, 'out', /^heartbeat: /)).toBe('heartbeat: LEASE_LOST');
 
@@ -82,10 +83,10 @@ test('owner paused longer than its lease, then wakes: its Complete and Heartbeat
 
 test('owner paused longer than its lease, nobody took over: its Complete is accepted', async () => {
   const { owner } = await startOwner('paused-alone', 60_000);
-  owner.kill('SIGSTOP');
+  owner.signal('SIGSTOP');
   await lapse(setup.database, 'paused-alone');
   owner.tell('complete');
-  owner.kill('SIGCONT');
+  owner.signal('SIGCONT');
   expect(await said(owner, 'out', /^complete: /)).toBe('complete: OK');
 });
 
@@ -94,7 +95,7 @@ async function startOwner(
   key: string,
   lease = leaseMs,
   ...manner: 'park'[]
-): Promise<{ readonly owner: TestProcess; readonly token: bigint }> {
+): Promise<{ readonly owner: Child; readonly token: bigint }> {
   const args = ['test/support/owner-process.ts', one.address, key, String(lease), ...manner];
   const owner = runChild(args);
   return { owner, token: BigInt(await said(owner, 'out', /^\d+$/)) };

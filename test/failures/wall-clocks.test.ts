@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { durationOf } from '../../src/rpc/duration.js';
 import { beginRequest, expectOutcome, refOf, result } from '../support/calls.js';
-import { said } from '../support/child-process.js';
+import { said } from '../support/child.js';
 import { type ChildCoordinator, startChildCoordinator } from '../support/child-coordinator.js';
 import { startSetup } from '../support/coordinator.js';
 import { lapse } from '../support/time-travel.js';
@@ -64,7 +64,7 @@ test('wall clocks of coordinators differ by hours: no effect', async ({ onTestFi
 
 /** Shows by its log that the clock is off indeed. */
 async function startShifted(databaseUrl: string, hours: number): Promise<ChildCoordinator> {
-  const child = await startChildCoordinator(databaseUrl, {
+  const child = await startChildCoordinator(databaseUrl, [], {
     imports: ['./test/support/shifted-clock.ts'],
     env: { ONCEWARD_TEST_CLOCK_SHIFT_MS: String(hours * hourMs) },
   });

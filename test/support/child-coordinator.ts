@@ -1,39 +1,44 @@
 import { onTestFinished } from 'vitest';
 import { connectCoordinator, type CoordinatorConnection } from '../../src/client/coordinator-client.js';
-import { runChild, said, type TestProcess } from './child-process.js';
+import {
+  type Child,
+  type ChildSettings,
+  type ServeProcess,
+  serving,
+  spawnServe,
+  startChild,
+} from './child.js';
 
 /** A coordinator in a process of its own, to be killed and stopped, and a real channel to it. */
-export interface ChildCoordinator extends CoordinatorConnection, TestProcess {
-  readonly address: string;
-  readonly httpPort: number;
-}
+export type ChildCoordinator = CoordinatorConnection & ServeProcess;
 
-export interface ChildSettings {
-  readonly args?: readonly string[];
-  readonly env?: NodeJS.ProcessEnv;
-  /** Modules to load first. */
-  readonly imports?: readonly string[];
+/** A process that is killed when the test ends. */
+export function runChild(args: readonly string[], settings: ChildSettings = {}): Child {
+  return endedWithTest(startChild(args, settings));
 }
 
 /** Starts `onceward serve`; free ports unless the arguments name some. */
-export function serve(args: readonly string[], settings: ChildSettings = {}): TestProcess {
-  return runChild(['src/main.ts', 'serve', '--port', '0', '--http-port', '0', ...args], settings);
+export function serve(args: readonly string[], settings: ChildSettings = {}): Child {
+  return endedWithTest(spawnServe(args, settings));
 }
 
 export async function startChildCoordinator(
   databaseUrl: string,
+  args: readonly string[] = [],
   settings: ChildSettings = {},
 ): Promise<ChildCoordinator> {
-  const child = serve(['--database-url', databaseUrl, ...(settings.args ?? [])], settings);
-  return connectTo(child);
+  return connectTo(serve(['--database-url', databaseUrl, ...args], settings));
 }
 
 /** Waits until it serves. */
-export async function connectTo(child: TestProcess): Promise<ChildCoordinator> {
-  const line = await said(child, 'errors', /"msg":"serving"/);
-  const { rpcPort, httpPort } = JSON.parse(line) as { readonly rpcPort: number; readonly httpPort: number };
-  const address = `127.0.0.1:${rpcPort}`;
-  const connection = connectCoordinator({ address });
+export async function connectTo(child: Child): Promise<ChildCoordinator> {
+  const process = await serving(child);
+  const connection = connectCoordinator({ address: process.address });
   onTestFinished(() => connection.close());
-  return { ...connection, ...child, address, httpPort };
+  return { ...connection, ...process };
+}
+
+function endedWithTest(child: Child): Child {
+  onTestFinished(child.kill);
+  return child;
 }

@@ -11,6 +11,10 @@ INSERT INTO onceward.store_instance (partition_count) VALUES ({{partition_count}
 -- CACHE 1: a session that drew ahead would hand out an old number later.
 CREATE SEQUENCE onceward.fencing_token AS bigint CACHE 1;
 
+-- So many milliseconds from now; written so that Postgres puts it into the statement instead of calling it.
+CREATE FUNCTION onceward.after(duration_ms double precision) RETURNS timestamptz LANGUAGE sql STABLE
+  RETURN CASE WHEN duration_ms = 'Infinity' THEN 'infinity' ELSE now() + duration_ms * interval '1 millisecond' END;
+
 CREATE TYPE onceward.record_state AS ENUM ('IN_PROGRESS', 'COMPLETED', 'FAILED', 'RELEASED', 'INDETERMINATE');
 CREATE TYPE onceward.on_lapse AS ENUM ('RERUN', 'PARK');
 

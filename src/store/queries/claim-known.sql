@@ -14,11 +14,8 @@ SET
   attempts_forgiven = CASE WHEN i.renew THEN 0 ELSE r.attempts_forgiven END,
   fencing_token = greatest(i.new_token, r.fencing_token + 1),
   create_time = CASE WHEN i.renew THEN now() ELSE r.create_time END,
-  lease_expire_time = now() + i.lease_ms * interval '1 millisecond',
-  record_expire_time = CASE
-    WHEN i.on_lapse = 'PARK' OR i.abandoned_retention_ms = 'Infinity' THEN 'infinity'
-    ELSE now() + (i.lease_ms + i.abandoned_retention_ms) * interval '1 millisecond'
-  END,
+  lease_expire_time = onceward.after(i.lease_ms),
+  record_expire_time = onceward.after(CASE WHEN i.on_lapse = 'PARK' THEN 'Infinity' ELSE i.lease_ms + i.abandoned_retention_ms END),
   attempt_id = i.attempt_id,
   result_retention_ms = i.result_retention_ms,
   traceparent = i.traceparent,

@@ -10,11 +10,8 @@ INSERT INTO onceward.record (
 )
 SELECT
   i.namespace, i.scope, i.key, 'IN_PROGRESS', i.on_lapse, 1, nextval('onceward.fencing_token'), now(),
-  now() + i.lease_ms * interval '1 millisecond',
-  CASE
-    WHEN i.on_lapse = 'PARK' OR i.abandoned_retention_ms = 'Infinity' THEN 'infinity'
-    ELSE now() + (i.lease_ms + i.abandoned_retention_ms) * interval '1 millisecond'
-  END,
+  onceward.after(i.lease_ms),
+  onceward.after(CASE WHEN i.on_lapse = 'PARK' THEN 'Infinity' ELSE i.lease_ms + i.abandoned_retention_ms END),
   i.operation, i.fingerprint_version, i.fingerprint_digest, i.attempt_id, i.result_retention_ms,
   i.parent_namespace, i.parent_scope, i.parent_key, i.labels, i.traceparent
 FROM :in i

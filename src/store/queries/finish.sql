@@ -10,20 +10,13 @@ SET
   attempt_id = NULL,
   checkpoint = NULL,
   finish_time = now(),
-  result_expire_time = CASE
-    WHEN coalesce(i.asked_result_retention_ms, r.result_retention_ms, i.policy_result_retention_ms) = 'Infinity'
-      THEN 'infinity'
-    ELSE now() + interval '1 millisecond'
-      * coalesce(i.asked_result_retention_ms, r.result_retention_ms, i.policy_result_retention_ms)
-  END,
-  record_expire_time = CASE
-    WHEN 'Infinity' IN (
-      coalesce(i.asked_result_retention_ms, r.result_retention_ms, i.policy_result_retention_ms),
-      i.tombstone_retention_ms
-    ) THEN 'infinity'
-    ELSE now() + interval '1 millisecond' * (i.tombstone_retention_ms
-      + coalesce(i.asked_result_retention_ms, r.result_retention_ms, i.policy_result_retention_ms))
-  END,
+  result_expire_time = onceward.after(
+    coalesce(i.asked_result_retention_ms, r.result_retention_ms, i.policy_result_retention_ms)
+  ),
+  record_expire_time = onceward.after(
+    coalesce(i.asked_result_retention_ms, r.result_retention_ms, i.policy_result_retention_ms)
+    + i.tombstone_retention_ms
+  ),
   result_code = i.result_code,
   result_digest = i.result_digest,
   result_envelope = i.result_envelope,

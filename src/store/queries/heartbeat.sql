@@ -3,12 +3,8 @@
 -- in: checkpoint_sequence bigint, abandoned_retention_ms float8
 UPDATE onceward.record r
 SET
-  lease_expire_time = greatest(r.lease_expire_time, now() + i.lease_ms * interval '1 millisecond'),
-  record_expire_time = CASE
-    WHEN r.on_lapse = 'PARK' OR i.abandoned_retention_ms = 'Infinity' THEN 'infinity'
-    ELSE greatest(r.lease_expire_time, now() + i.lease_ms * interval '1 millisecond')
-      + i.abandoned_retention_ms * interval '1 millisecond'
-  END,
+  lease_expire_time = greatest(r.lease_expire_time, onceward.after(i.lease_ms)),
+  record_expire_time = greatest(r.record_expire_time, onceward.after(i.lease_ms + i.abandoned_retention_ms)),
   checkpoint = CASE
     WHEN i.checkpoint IS NOT NULL AND i.checkpoint_sequence >= r.checkpoint_sequence THEN i.checkpoint
     ELSE r.checkpoint

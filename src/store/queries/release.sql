@@ -5,10 +5,7 @@ UPDATE onceward.record r
 SET
   state = 'RELEASED',
   lease_expire_time = NULL,
-  record_expire_time = CASE
-    WHEN i.abandoned_retention_ms = 'Infinity' THEN 'infinity'
-    ELSE now() + i.abandoned_retention_ms * interval '1 millisecond'
-  END,
+  record_expire_time = onceward.after(i.abandoned_retention_ms),
   last_error_status = i.last_error_status,
   last_error_time = now(),
   last_error_retry_after_ms = i.last_error_retry_after_ms

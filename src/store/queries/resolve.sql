@@ -13,18 +13,12 @@ SET
   checkpoint = CASE WHEN i.state = 'RELEASED' THEN r.checkpoint END,
   finish_time = CASE WHEN i.state <> 'RELEASED' THEN now() END,
   result_expire_time = CASE
-    WHEN i.state = 'RELEASED' THEN NULL
-    WHEN coalesce(r.result_retention_ms, i.result_retention_ms) = 'Infinity' THEN 'infinity'
-    ELSE now() + coalesce(r.result_retention_ms, i.result_retention_ms) * interval '1 millisecond'
+    WHEN i.state <> 'RELEASED' THEN onceward.after(coalesce(r.result_retention_ms, i.result_retention_ms))
   END,
-  record_expire_time = CASE
-    WHEN i.state = 'RELEASED' AND i.abandoned_retention_ms = 'Infinity' THEN 'infinity'
-    WHEN i.state = 'RELEASED' THEN now() + i.abandoned_retention_ms * interval '1 millisecond'
-    WHEN 'Infinity' IN (coalesce(r.result_retention_ms, i.result_retention_ms), i.tombstone_retention_ms)
-      THEN 'infinity'
-    ELSE now() + interval '1 millisecond'
-      * (i.tombstone_retention_ms + coalesce(r.result_retention_ms, i.result_retention_ms))
-  END,
+  record_expire_time = onceward.after(CASE
+    WHEN i.state = 'RELEASED' THEN i.abandoned_retention_ms
+    ELSE coalesce(r.result_retention_ms, i.result_retention_ms) + i.tombstone_retention_ms
+  END),
   result_code = i.result_code,
   result_digest = i.result_digest,
   result_envelope = i.result_envelope,
