@@ -133,12 +133,13 @@ async function inspect(
        current_setting('synchronous_commit') AS synchronous_commit, current_setting('shared_buffers') AS shared_buffers,
        (SELECT partition_count::text FROM onceward.store_instance) AS partition_count`,
   );
-  await client.end();
   const [row] = rows;
   if (row === undefined) throw new Error('Postgres did not tell its settings');
   const { pid, version, ...settings } = row;
+  const postmasterPid = parentOf(pid);
+  await client.end();
   const facts = Object.entries(settings).map(([name, value]) => `${name} = ${value}`);
-  return { facts: `Postgres ${version}: ${facts.join(', ')}`, postmasterPid: parentOf(pid) };
+  return { facts: `Postgres ${version}: ${facts.join(', ')}`, postmasterPid };
 }
 
 async function measureRounds(rig: Rig, rounds: number, seconds: number): Promise<readonly Measured[]> {
