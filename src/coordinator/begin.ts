@@ -101,7 +101,6 @@ function questionOf(request: BeginRequest, ref: KeyRef, policy: Policy): Questio
     fingerprint,
     attemptId,
     maxAttempts: policy.maxAttempts,
-    tooOldTime: tooOldTime(request.firstAttemptTime ?? birthTimeOf(ref.key), policy),
     terms: {
       ref,
       operation,
@@ -114,6 +113,7 @@ function questionOf(request: BeginRequest, ref: KeyRef, policy: Policy): Questio
       parent,
       labels,
       traceparent,
+      tooOldTime: tooOldTime(request.firstAttemptTime ?? birthTimeOf(ref.key), policy),
     },
   };
 }

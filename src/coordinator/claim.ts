@@ -2,7 +2,6 @@ import { decideBegin, type BeginDecision, type BeginQuestion, type Claim } from 
 import { OncewardError } from '../core/errors.js';
 import { compareFingerprints } from '../core/fingerprint.js';
 import type { Granted, GrantTerms } from '../core/key-store.js';
-import type { OnLapse } from '../core/policy.js';
 import type { FinishedRecord, InProgressRecord, KeyRecord, Seen } from '../core/record.js';
 import type { Parts } from './parts.js';
 
@@ -33,7 +32,6 @@ const maxTries = 8;
 export interface Question extends BeginQuestion {
   readonly identity: string;
   readonly terms: GrantTerms;
-  readonly tooOldTime: number;
 }
 
 /** Claims a key or tells what is there, without waiting: from the cache, a flight under way, or the store. */
@@ -76,14 +74,10 @@ async function askStore(parts: Parts, question: Question): Promise<Landed> {
   const { store, cache } = parts;
   for (let tries = 0; tries < maxTries; tries += 1) {
     const { generation } = cache;
-    const answer = await store.claimNew({
-      ...question.terms,
-      onLapse: onLapseOf(question, 1),
-      tooOldTime: question.tooOldTime,
-    });
+    const answer = await store.claimNew(termsOf(question, 1));
     if (answer.kind === 'absent') {
       // A record that vanished since the claim leaves the key free, unless the key itself is too old to be new.
-      if (question.tooOldTime <= parts.sync.databaseTime()) return refused(undefined, keyTooOld());
+      if (question.terms.tooOldTime <= parts.sync.databaseTime()) return refused(undefined, keyTooOld());
       continue;
     }
     if (answer.kind === 'granted') {
@@ -108,10 +102,10 @@ async function claimKnown(
   record: KeyRecord,
   how: Claim,
 ): Promise<Landed | undefined> {
-  if (how === 'renew' && question.tooOldTime <= parts.sync.databaseTime())
+  if (how === 'renew' && question.terms.tooOldTime <= parts.sync.databaseTime())
     return refused(undefined, keyTooOld());
   const countedAttempt = how === 'renew' ? 1 : record.attempt - record.attemptsForgiven + 1;
-  const terms = { ...question.terms, onLapse: onLapseOf(question, countedAttempt) };
+  const terms = termsOf(question, countedAttempt);
   const answer = await parts.store.claimKnown({ ...terms, claim: how, seen: record });
   if (answer === undefined) return undefined;
   if (how === 'park') {
@@ -122,14 +116,19 @@ async function claimKnown(
 
 /** Lands with a grant; `earlier` is the record as the last attempt left it, if this is not a key's first. */
 function granted(parts: Parts, question: Question, grant: Granted, earlier: KeyRecord | undefined): Landed {
-  const { leaseMs } = question.terms;
+  const { ref, attemptId, onLapse, leaseMs, parent, labels, traceparent } = question.terms;
   const takeover = earlier?.state === 'IN_PROGRESS';
   if (takeover) parts.counters.add('begin.execute.takeover');
   const checkpoint = earlier !== undefined && 'checkpoint' in earlier ? earlier.checkpoint : undefined;
   const { operation, fingerprint } = earlier ?? question;
   const record: InProgressRecord = {
-    ...question.terms,
+    ref,
     state: 'IN_PROGRESS',
+    attemptId,
+    onLapse,
+    parent,
+    labels,
+    traceparent,
     operation,
     fingerprint,
     attempt: grant.attempt,
@@ -147,8 +146,8 @@ function granted(parts: Parts, question: Question, grant: Granted, earlier: KeyR
 }
 
 /** The last allowed attempt parks when it lapses: there is nobody to take over. */
-function onLapseOf({ terms, maxAttempts }: Question, countedAttempt: number): OnLapse {
-  return maxAttempts !== undefined && countedAttempt >= maxAttempts ? 'PARK' : terms.onLapse;
+function termsOf({ terms, maxAttempts }: Question, countedAttempt: number): GrantTerms {
+  return maxAttempts !== undefined && countedAttempt >= maxAttempts ? { ...terms, onLapse: 'PARK' } : terms;
 }
 
 function executeOf(record: InProgressRecord, leaseMs: number): BeginOutcome {

@@ -11,7 +11,7 @@ import type { Result } from './result.js';
  */
 export interface KeyStore {
   /** Grants a key nobody has; else tells what is there. Never changes an existing record. */
-  claimNew(grant: NewGrant): Promise<ClaimAnswer>;
+  claimNew(terms: GrantTerms): Promise<ClaimAnswer>;
   /** Changes an existing record if it is still as `seen`; undefined when it is not. */
   claimKnown(claim: KnownClaim): Promise<Granted | undefined>;
   /** Finishes or releases if the token is current and the record IN_PROGRESS; else tells what is there. */
@@ -56,10 +56,7 @@ export interface GrantTerms {
   readonly parent: KeyRef | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly traceparent: string;
-}
-
-export interface NewGrant extends GrantTerms {
-  /** Database time from which an unknown key is not granted; `Infinity` for never. */
+  /** Database time from which a key without a record is not granted; `Infinity` for never. */
   readonly tooOldTime: number;
 }
 

@@ -6,17 +6,23 @@ import { limits } from '../core/limits.js';
 
 /** A result as the verbs carry it: everything but the payload is checked and encoded once, here. */
 export function resultOf(result: WireResult | undefined, path: string, violations: Violations): Result {
-  const { payload, payloadOmitted, ...envelope } = result ?? emptyResult();
-  const status = envelope.status && checkedStatus(envelope.status, `${path}.status`, violations);
-  violations.ascii(`${path}.content_type`, envelope.contentType, 0, limits.contentTypeLength);
-  const { initialMetadata, trailingMetadata } = envelope;
+  const given = result ?? emptyResult();
+  const { payload, payloadOmitted, contentType, initialMetadata, trailingMetadata } = given;
+  const status = given.status && checkedStatus(given.status, `${path}.status`, violations);
+  violations.ascii(`${path}.content_type`, contentType, 0, limits.contentTypeLength);
   const lists = { initial_metadata: initialMetadata, trailing_metadata: trailingMetadata };
   checkMetadata(lists, `${path}.`, violations);
   return {
     payload,
     payloadOmitted,
     code: status?.code ?? 0,
-    envelope: WireResult.encode({ ...envelope, payloadOmitted: false }).finish(),
+    envelope: WireResult.encode({
+      status: given.status,
+      contentType,
+      initialMetadata,
+      trailingMetadata,
+      payloadOmitted: false,
+    }).finish(),
   };
 }
 

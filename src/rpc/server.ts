@@ -22,6 +22,8 @@ const minuteMs = 60_000;
 
 /** grpc-js' own defaults are open; these bound what one peer can take. */
 const limits: ServerOptions = {
+  // Bookkeeping for a debugging service that is not served.
+  'grpc.enable_channelz': 0,
   'grpc.max_concurrent_streams': 1000,
   // The largest result (3 MiB) with its metadata fits; the payload limit of a namespace is checked by the verb.
   'grpc.max_receive_message_length': 4 * 1024 * 1024,

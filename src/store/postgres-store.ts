@@ -9,7 +9,6 @@ import type {
   HeartbeatAnswer,
   KeyStore,
   KnownClaim,
-  NewGrant,
 } from '../core/key-store.js';
 import type { Seen } from '../core/record.js';
 import { runBatch, type RecordRow, type RowAnswer } from './batch.js';
@@ -82,16 +81,13 @@ export function createPostgresStore(pools: StorePools, listener: Listener, onWar
     ...operatorReads(pools.operator),
     ...operatorActions(pools.operator, queries.drawTokens),
 
-    async claimNew(grant: NewGrant): Promise<ClaimAnswer> {
-      const row = await submit(lanes.claim, {
-        ...termsRow(grant),
-        too_old_time: timeValue(grant.tooOldTime),
-      });
+    async claimNew(terms: GrantTerms): Promise<ClaimAnswer> {
+      const row = await submit(lanes.claim, termsRow(terms));
       if (row !== undefined) {
         const fencingToken = row['fencing_token'] as bigint;
         return { kind: 'granted', fencingToken, attempt: 1, grantTime: row['create_time'] as number };
       }
-      const known = await submit(lanes.readResult, refRow(grant.ref));
+      const known = await submit(lanes.readResult, refRow(terms.ref));
       return known === undefined ? { kind: 'absent' } : { kind: 'known', ...seenOf(known) };
     },
 
@@ -233,9 +229,11 @@ function refRow(ref: KeyRef): RecordRow {
 }
 
 function termsRow(terms: GrantTerms): RecordRow {
-  const { parent, fingerprint } = terms;
+  const { ref, parent, fingerprint } = terms;
   return {
-    ...refRow(terms.ref),
+    namespace: ref.namespace,
+    scope: ref.scope,
+    key: ref.key,
     operation: terms.operation,
     fingerprint_version: fingerprint?.version ?? null,
     fingerprint_digest: fingerprint?.digest ?? null,
@@ -249,21 +247,28 @@ function termsRow(terms: GrantTerms): RecordRow {
     parent_key: parent?.key ?? null,
     labels: Object.keys(terms.labels).length === 0 ? null : JSON.stringify(terms.labels),
     traceparent: terms.traceparent || null,
+    too_old_time: timeValue(terms.tooOldTime),
   };
 }
 
 function finishRow(finish: Finish): RecordRow {
-  const common = { ...refRow(finish.ref), fencing_token: finish.fencingToken };
+  const { namespace, scope, key } = finish.ref;
   if (finish.state === 'RELEASED') {
     return {
-      ...common,
+      namespace,
+      scope,
+      key,
+      fencing_token: finish.fencingToken,
       last_error_status: finish.lastError,
       last_error_retry_after_ms: finish.retryAfterMs ?? null,
       abandoned_retention_ms: finish.abandonedRetentionMs,
     };
   }
   return {
-    ...common,
+    namespace,
+    scope,
+    key,
+    fencing_token: finish.fencingToken,
     state: finish.state,
     result_code: finish.result.code,
     result_digest: finish.resultDigest,

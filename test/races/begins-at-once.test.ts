@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createCoordinator } from '../../src/coordinator/coordinator.js';
-import type { ClaimAnswer, KeyStore, NewGrant } from '../../src/core/key-store.js';
+import type { ClaimAnswer, KeyStore, GrantTerms } from '../../src/core/key-store.js';
 import { beginRequest, refOf } from '../support/calls.js';
 import { startSetup, type TestSetup } from '../support/coordinator.js';
 import { openTestStore } from '../support/store.js';
@@ -82,7 +82,7 @@ test('a store that checks and then inserts grants more than once', async () => {
   const lookers = new Map<string, number>();
   const naive = ({ store }: (typeof opened)[number]): KeyStore => ({
     ...store,
-    claimNew: async (grant: NewGrant): Promise<ClaimAnswer> => {
+    claimNew: async (grant: GrantTerms): Promise<ClaimAnswer> => {
       const seen = await store.read(grant.ref, false);
       const { key } = grant.ref;
       lookers.set(key, (lookers.get(key) ?? 0) + 1);

@@ -3,7 +3,7 @@ import type { ClaimAnswer } from '../../src/core/key-store.js';
 import type { OpenStore } from '../../src/store/open-store.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { withHolder } from '../support/holder.js';
-import { finishOf, grantOf, heartbeatOf, openTestStore, releaseOf, termsOf } from '../support/store.js';
+import { finishOf, heartbeatOf, openTestStore, releaseOf, termsOf } from '../support/store.js';
 import { until } from '../support/until.js';
 
 /** What rides together in one statement: duplicates, and rows that spoil it. */
@@ -26,7 +26,7 @@ async function tokenOf(claim: Promise<ClaimAnswer>): Promise<bigint> {
   return answer.fencingToken;
 }
 
-const claim = (key: string) => tokenOf(opened.store.claimNew(grantOf(key)));
+const claim = (key: string) => tokenOf(opened.store.claimNew(termsOf(key)));
 
 /** The reason of the failure, or the answer. */
 function settled<T>(work: Promise<T>): Promise<T | { readonly reason: string }> {
@@ -36,9 +36,9 @@ function settled<T>(work: Promise<T>): Promise<T | { readonly reason: string }> 
 describe('a record twice in one tick', () => {
   test('claimed twice: one is granted, the other sees that grant', async () => {
     const grants = ['a1', 'a2', 'a3'].map((attemptId) =>
-      opened.store.claimNew(grantOf('twice', { attemptId })),
+      opened.store.claimNew(termsOf('twice', { attemptId })),
     );
-    const beside = opened.store.claimNew(grantOf('beside'));
+    const beside = opened.store.claimNew(termsOf('beside'));
     const answers = await Promise.all(grants);
     const granted = answers.filter(({ kind }) => kind === 'granted');
     expect(granted).toHaveLength(1);
@@ -83,7 +83,7 @@ describe('a record twice in one tick', () => {
 const poisons: readonly (readonly [
   what: string,
   key: string,
-  more: Parameters<typeof grantOf>[1],
+  more: Parameters<typeof termsOf>[1],
   reason: string,
 ])[] = [
   [
@@ -101,8 +101,8 @@ const poisons: readonly (readonly [
 describe('a poisoned row fails alone', () => {
   test.each(poisons)('claiming: %s', async (what, key, more, reason) => {
     const good = Array.from({ length: 6 }, (_, i) => `${what} ${i}`.replaceAll(' ', '-'));
-    const poisoned = settled(opened.store.claimNew(grantOf(key, more)));
-    const answers = await Promise.all(good.map((each) => opened.store.claimNew(grantOf(each))));
+    const poisoned = settled(opened.store.claimNew(termsOf(key, more)));
+    const answers = await Promise.all(good.map((each) => opened.store.claimNew(termsOf(each))));
     expect(answers.map(({ kind }) => kind)).toEqual(good.map(() => 'granted'));
     expect(await poisoned).toEqual({ reason });
   });

@@ -4,7 +4,7 @@ import type { OpenStore } from '../../src/store/open-store.js';
 import { laneWidths } from '../../src/store/postgres-store.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { untilBlocked, withHolder, type Holder } from '../support/holder.js';
-import { finishOf, grantOf, heartbeatOf, openTestStore, releaseOf } from '../support/store.js';
+import { finishOf, termsOf, heartbeatOf, openTestStore, releaseOf } from '../support/store.js';
 
 /**
  * However many Begins there are, those who run an operation can finish it: the claims' connections are all held up by a
@@ -29,7 +29,7 @@ async function holdUpClaims(holder: Holder): Promise<void> {
 }
 
 async function claim(key: string): Promise<bigint> {
-  const answer = await opened.store.claimNew(grantOf(key));
+  const answer = await opened.store.claimNew(termsOf(key));
   if (answer.kind !== 'granted') throw new Error(answer.kind);
   return answer.fencingToken;
 }
@@ -45,11 +45,11 @@ test('a flood of Begins keeps nobody from finishing, and is shed when it is too 
   };
   const flood = await withHolder(database.url, async (holder) => {
     await holdUpClaims(holder);
-    const first = Array.from({ length: 1000 }, (_, i) => store.claimNew(grantOf(`flood-${i}`)).then(count));
+    const first = Array.from({ length: 1000 }, (_, i) => store.claimNew(termsOf(`flood-${i}`)).then(count));
     await untilBlocked(database, laneWidths.claim);
     // The lane takes 10,000 beside those under way.
-    const more = Array.from({ length: 9000 }, (_, i) => store.claimNew(grantOf(`more-${i}`)).then(count));
-    const rest = Array.from({ length: 1000 }, (_, i) => store.claimNew(grantOf(`rest-${i}`)).then(count));
+    const more = Array.from({ length: 9000 }, (_, i) => store.claimNew(termsOf(`more-${i}`)).then(count));
+    const rest = Array.from({ length: 1000 }, (_, i) => store.claimNew(termsOf(`rest-${i}`)).then(count));
     const shed = await Promise.all(
       rest.map((each) =>
         Promise.race([

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createDatabase, type TestDatabase } from '../support/database.js';
-import { grantOf, openTestStore } from '../support/store.js';
+import { termsOf, openTestStore } from '../support/store.js';
 import {
   insertNamespace,
   insertRecord,
@@ -151,7 +151,7 @@ describe('the schema', () => {
 test('keys spread over all partitions', async () => {
   const opened = await openTestStore(database.url);
   const keys = Array.from({ length: 4000 }, (_, i) => `order-${i}`);
-  await Promise.all(keys.map((key) => opened.store.claimNew(grantOf(key))));
+  await Promise.all(keys.map((key) => opened.store.claimNew(termsOf(key))));
   const counts = await database.query<{ count: number }>(
     'SELECT count(*)::int AS count FROM onceward.record GROUP BY tableoid',
   );

@@ -3,7 +3,7 @@ import type { Claim } from '../../src/core/decide.js';
 import type { KeyRecord } from '../../src/core/record.js';
 import type { OpenStore } from '../../src/store/open-store.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
-import { grantOf, openTestStore, releaseOf, termsOf } from '../support/store.js';
+import { openTestStore, releaseOf, termsOf } from '../support/store.js';
 
 /**
  * A claim holds for the record it was decided on. One that changed and looks the same again is another: its checkpoint and
@@ -51,7 +51,7 @@ test.each([
   ['renew', 'expired'],
 ] as const)('%s of a %s record that had another attempt since is refused', async (kind, end) => {
   const key = `${kind}-${end}`;
-  await opened.store.claimNew(grantOf(key));
+  await opened.store.claimNew(termsOf(key));
   await ends[end]?.(key);
   const stale = await seen(key);
   const between = await claim(key, end === 'expired' ? 'renew' : 'take-over', stale);

@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { GrantTerms, NewGrant } from '../../src/core/key-store.js';
+import type { GrantTerms } from '../../src/core/key-store.js';
 import { completePolicy, type Policy } from '../../src/core/policy.js';
 import { resultDigest, type Result } from '../../src/core/result.js';
 import { openStore, type OpenStore, type OpenStoreOptions } from '../../src/store/open-store.js';
@@ -43,12 +43,9 @@ export function termsOf(key: string, more: Partial<GrantTerms> = {}): GrantTerms
     parent: undefined,
     labels: {},
     traceparent: '',
+    tooOldTime: Infinity,
     ...more,
   };
-}
-
-export function grantOf(key: string, more: Partial<NewGrant> = {}): NewGrant {
-  return { ...termsOf(key), tooOldTime: Infinity, ...more };
 }
 
 export function finishOf(key: string, fencingToken: bigint, payload = 'done') {
