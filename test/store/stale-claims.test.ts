@@ -3,7 +3,7 @@ import type { Claim } from '../../src/core/decide.js';
 import type { KeyRecord } from '../../src/core/record.js';
 import type { OpenStore } from '../../src/store/open-store.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
-import { openTestStore, releaseOf, termsOf } from '../support/store.js';
+import { heartbeatOf, openTestStore, releaseOf, termsOf } from '../support/store.js';
 
 /**
  * A claim holds for the record it was decided on. One that changed and looks the same again is another: its checkpoint and
@@ -61,3 +61,17 @@ test.each([
   // What was seen last is what counts.
   expect(await claim(key, kind, await seen(key))).toBeDefined();
 });
+
+test.each(['take-over', 'park'] as const)(
+  '%s of a lapsed lease that its holder extended since is refused',
+  async (kind) => {
+    const key = `${kind}-extended`;
+    await opened.store.claimNew(termsOf(key));
+    await ends['lapsed']?.(key);
+    const lapsed = await seen(key);
+    const { kind: extended } = await opened.store.heartbeat(heartbeatOf(key, lapsed.fencingToken));
+    expect(extended).toBe('done');
+    expect(await claim(key, kind, lapsed)).toBeUndefined();
+    expect((await seen(key)).fencingToken).toBe(lapsed.fencingToken);
+  },
+);
