@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Server, ServerCredentials, setLogger, type ServerOptions } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Coordinator } from '../coordinator/coordinator.js';
@@ -112,25 +112,18 @@ function bind(server: Server, address: string): Promise<number> {
 }
 
 async function drain(server: Server, unary: UnaryCalls, sessions: Sessions, boundMs: number): Promise<void> {
-  const ended = new Promise<void>((resolve) => {
+  const ended = new Promise<true>((resolve) => {
     server.tryShutdown(() => {
-      resolve();
+      resolve(true);
     });
   });
+  const endedWithin = (ms: number) => Promise.race([ended, sleep(ms, false, { ref: false })]);
   sessions.drain();
-  if (await within(boundMs, ended)) return;
+  if (await endedWithin(boundMs)) return;
   // Cut without an answer they would end as CANCELLED, as if their callers had wanted it.
   const message = 'the coordinator stopped before it knew the outcome; send the call again as it is';
   const error = new OncewardError('STORE_UNAVAILABLE', message, { retryAfterMs: 100 });
   unary.cut(error);
   sessions.cut(error);
-  if (!(await within(lastAnswersMs, ended))) server.forceShutdown();
-}
-
-async function within(boundMs: number, ended: Promise<void>): Promise<boolean> {
-  const timer = new AbortController();
-  const late = setTimeout(boundMs, false, { signal: timer.signal }).catch(() => false);
-  const inTime = await Promise.race([ended.then(() => true), late]);
-  timer.abort();
-  return inTime;
+  if (!(await endedWithin(lastAnswersMs))) server.forceShutdown();
 }

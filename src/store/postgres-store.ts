@@ -228,6 +228,8 @@ function refRow(ref: KeyRef): RecordRow {
   return { namespace: ref.namespace, scope: ref.scope, key: ref.key };
 }
 
+// The rows of the two busiest statements are written out: copying one object into a larger one, here and where a grant's
+// record is made, was a fifth of the coordinator's CPU.
 function termsRow(terms: GrantTerms): RecordRow {
   const { ref, parent, fingerprint } = terms;
   return {
