@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { connectCoordinator } from '../../src/client/coordinator-client.js';
 import { startChild, startServe, type Child } from '../support/child.js';
-import { policyOf } from '../support/policy.js';
+import { putNamespace } from '../support/namespaces.js';
 import { startScratchPostgres } from '../support/scratch-postgres.js';
 import { parentOf } from './cpu.js';
 import {
@@ -112,13 +112,7 @@ async function startRig(nodeFlags: readonly string[], undo: (() => Promise<unkno
 
 async function declareNamespace(address: string): Promise<void> {
   const connection = connectCoordinator({ address });
-  const namespace = {
-    name: sample.namespace,
-    policy: policyOf(),
-    createTime: undefined,
-    updateTime: undefined,
-  };
-  await connection.admin.putNamespace({ namespace });
+  await putNamespace(connection, sample.namespace);
   connection.close();
 }
 

@@ -5,9 +5,9 @@
 import { build as buildHistogram } from 'hdr-histogram-js';
 import { connectCoordinator, type CoordinatorConnection } from '../../src/client/coordinator-client.js';
 import { durationOf } from '../../src/rpc/duration.js';
-import { beginRequest, expectOutcome, refOf, result } from '../support/calls.js';
+import { beginRequest, counterOf, expectOutcome, refOf, result } from '../support/calls.js';
 import { startServe } from '../support/child.js';
-import { policyOf } from '../support/policy.js';
+import { putNamespace } from '../support/namespaces.js';
 import { startScratchPostgres } from '../support/scratch-postgres.js';
 import { until } from '../support/until.js';
 
@@ -21,8 +21,7 @@ try {
   const postgres = await startScratchPostgres();
   undo.push(() => postgres.stop());
   const [one, other] = [await connect(postgres.url), await connect(postgres.url)];
-  const namespace = { name: 'test', policy: policyOf(), createTime: undefined, updateTime: undefined };
-  await one.admin.putNamespace({ namespace });
+  await putNamespace(one, 'test');
   for (const [name, finisher] of [
     ['same process', one],
     ['two processes', other],
@@ -59,17 +58,13 @@ async function measure(
   finishesAt: CoordinatorConnection,
 ): Promise<number> {
   const { fencingToken } = expectOutcome(await waitsAt.coordinator.begin(beginRequest(key)), 'execute');
-  const before = await waited(waitsAt);
+  const before = await counterOf(waitsAt, 'begin.waited');
   const waiting = waitsAt.coordinator.begin(beginRequest(key, { wait: durationOf(20_000) }));
-  await until('it waits', async () => (await waited(waitsAt)) > before);
+  await until('it waits', async () => (await counterOf(waitsAt, 'begin.waited')) > before);
   const startTime = performance.now();
   const completing = finishesAt.coordinator.complete({ ref: refOf(key), fencingToken, result: result('ok') });
   expectOutcome(await waiting, 'replay');
   const tookMs = performance.now() - startTime;
   await completing;
   return tookMs;
-}
-
-async function waited({ admin }: CoordinatorConnection): Promise<bigint> {
-  return (await admin.getStats({})).counters['begin.waited'] ?? 0n;
 }

@@ -6,7 +6,7 @@ import {
   type SessionResponse,
 } from '../../src/gen/onceward/v1/coordinator.js';
 import { durationOf } from '../../src/rpc/duration.js';
-import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
+import { beginRequest, counterOf, execute, expectOutcome, refOf, result } from '../support/calls.js';
 import { type ChildCoordinator, startChildCoordinator } from '../support/child-coordinator.js';
 import { said } from '../support/child.js';
 import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
@@ -28,7 +28,7 @@ test('SIGTERM drains: waiters get in_progress, calls under way their answer, Ses
   await execute(other, 'held', { lease: durationOf(60_000) });
   const unary = child.coordinator.begin(beginRequest('held', longWait), { deadlineMs: 25_000 });
   const { answers, ended } = openSession(child, 'held');
-  await until('both wait', async () => (await waited(child)) === 2n);
+  await until('both wait', async () => (await counterOf(child, 'begin.waited')) === 2n);
 
   child.signal('SIGTERM');
   expectOutcome(await unary, 'inProgress');
@@ -114,8 +114,4 @@ function openSession(child: ChildCoordinator, key: string) {
   session.write({ calls: [{ id: 1n, request: { $case: 'begin', value: begin } }] });
   const begun = new Promise((resolve) => client.getServerInfo({}, resolve));
   return { answers, ended, begun };
-}
-
-async function waited({ admin }: ChildCoordinator): Promise<bigint> {
-  return (await admin.getStats({})).counters['begin.waited'] ?? 0n;
 }

@@ -10,7 +10,7 @@ import {
 } from '../../src/gen/onceward/v1/coordinator.js';
 import { durationOf } from '../../src/rpc/duration.js';
 import { poolSizes } from '../../src/store/postgres-store.js';
-import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
+import { beginRequest, counterOf, execute, expectOutcome, refOf, result } from '../support/calls.js';
 import {
   startCoordinator,
   startSetup,
@@ -236,10 +236,6 @@ function spread(count: number): readonly TestCoordinator[] {
 /** Waits so far, over both processes. */
 async function waited(): Promise<bigint> {
   return (await counterOf(one, 'begin.waited')) + (await counterOf(other, 'begin.waited'));
-}
-
-async function counterOf({ server }: TestCoordinator, name: string): Promise<bigint> {
-  return (await server.coordinator.getStats()).counters[name] ?? 0n;
 }
 
 async function untilWatched(key: string): Promise<void> {

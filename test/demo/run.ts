@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import pg from 'pg';
 import { connectCoordinator, type CoordinatorConnection } from '../../src/client/coordinator-client.js';
 import { startChild, startServe, type Child, type ServeProcess } from '../support/child.js';
-import { policyOf } from '../support/policy.js';
+import { putNamespace } from '../support/namespaces.js';
 import { startFaultProxy, type FaultProxy } from '../support/fault-proxy.js';
 import { countLedger, ledgerSchema, type LedgerCount } from './ledger.js';
 import type { ShopReport } from './shop.js';
@@ -167,9 +167,7 @@ class Coordinator {
     const databaseUrl = await createDatabase(postgresUrl, 'onceward_demo');
     const started = await startServe(databaseUrl);
     const connection = connectCoordinator(started);
-    await connection.admin.putNamespace({
-      namespace: { name: 'payments', policy: policyOf(), createTime: undefined, updateTime: undefined },
-    });
+    await putNamespace(connection, 'payments');
     return new Coordinator(databaseUrl, started, connection);
   }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { durationOf } from '../../src/rpc/duration.js';
-import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
+import { beginRequest, counterOf, execute, expectOutcome, refOf, result } from '../support/calls.js';
 import { type ChildCoordinator, startChildCoordinator } from '../support/child-coordinator.js';
 import { startSetup, type TestCoordinator } from '../support/coordinator.js';
 import { lapse } from '../support/time-travel.js';
@@ -23,7 +23,7 @@ test(line, async ({ onTestFinished }) => {
   const superseded = expectOutcome(await paused.coordinator.begin(beginRequest('taken')), 'execute');
   await execute(awake, 'lapsing', { lease: durationOf(60_000) });
   const waiting = paused.coordinator.begin(beginRequest('lapsing', { wait: durationOf(20_000) }));
-  await until('it waits', async () => (await counter(paused, 'begin.waited')) === 1n);
+  await until('it waits', async () => (await counterOf(paused, 'begin.waited')) === 1n);
 
   paused.signal('SIGSTOP');
   const stopTime = performance.now();
@@ -74,10 +74,6 @@ async function untilCached(at: ChildCoordinator, key: string, payload: string): 
   await until('it replays from memory', async () => {
     const replay = expectOutcome(await at.coordinator.begin(beginRequest(key)), 'replay');
     expect(replay.result).toEqual(result(payload));
-    return (await counter(at, 'begin.replay.cached')) > 0n;
+    return (await counterOf(at, 'begin.replay.cached')) > 0n;
   });
-}
-
-async function counter({ admin }: ChildCoordinator, name: string): Promise<bigint> {
-  return (await admin.getStats({})).counters[name] ?? 0n;
 }

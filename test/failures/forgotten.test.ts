@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
+import { beginRequest, counterOf, execute, expectOutcome, refOf, result } from '../support/calls.js';
 import {
   startCoordinator,
   startSetup,
@@ -92,16 +92,12 @@ async function finishAndCache(
   const { fencingToken } = await execute(owner, key);
   await owner.coordinator.complete({ ref: refOf(key), fencingToken, result: result('charged') });
   for (const each of others) {
-    const before = await cachedReplays(each);
+    const before = await counterOf(each, 'begin.replay.cached');
     await until('it replays from memory', async () => {
       expectOutcome(await each.coordinator.begin(beginRequest(key)), 'replay');
-      return (await cachedReplays(each)) > before;
+      return (await counterOf(each, 'begin.replay.cached')) > before;
     });
   }
-}
-
-async function cachedReplays({ admin }: TestCoordinator): Promise<bigint> {
-  return (await admin.getStats({})).counters['begin.replay.cached'] ?? 0n;
 }
 
 async function startBehindProxy(setup: TestSetup, onTestFinished: (clean: () => Promise<void>) => void) {

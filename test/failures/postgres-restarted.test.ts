@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { connectCoordinator } from '../../src/client/coordinator-client.js';
 import { beginRequest, execute, refOf } from '../support/calls.js';
 import { startCoordinator, type TestCoordinator } from '../support/coordinator.js';
-import { policyOf } from '../support/policy.js';
+import { putNamespace } from '../support/namespaces.js';
 import { violationsOf } from '../support/history.js';
 import { type Attempted, replayAll, startLoad } from '../support/load.js';
 import { type OwnPostgres, startOwnPostgres } from '../support/own-postgres.js';
@@ -85,8 +85,7 @@ async function start(
   const postgres = await startOwnPostgres();
   const coordinator = await startCoordinator(postgres.url);
   onTestFinished(() => coordinator.stop());
-  const namespace = { name: 'test', policy: policyOf(), createTime: undefined, updateTime: undefined };
-  await coordinator.admin.putNamespace({ namespace });
+  await putNamespace(coordinator, 'test');
   return { postgres, coordinator };
 }
 

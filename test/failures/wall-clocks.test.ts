@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { durationOf } from '../../src/rpc/duration.js';
-import { beginRequest, expectOutcome, refOf, result } from '../support/calls.js';
+import { beginRequest, counterOf, expectOutcome, refOf, result } from '../support/calls.js';
 import { said } from '../support/child.js';
 import { type ChildCoordinator, startChildCoordinator } from '../support/child-coordinator.js';
 import { startSetup } from '../support/coordinator.js';
@@ -44,10 +44,10 @@ test('wall clocks of coordinators differ by hours: no effect', async ({ onTestFi
     for (const each of [mine, other]) {
       // From the store, and then from memory, where each judges the expiry itself.
       await until('it replays from memory', async () => {
-        const cached = await counter(each, 'begin.replay.cached');
+        const cached = await counterOf(each, 'begin.replay.cached');
         const replay = expectOutcome(await each.coordinator.begin(beginRequest(key)), 'replay');
         expect(replay.expireTime).toEqual(done.expireTime);
-        return (await counter(each, 'begin.replay.cached')) > cached;
+        return (await counterOf(each, 'begin.replay.cached')) > cached;
       });
     }
     // A wait ends at its time, by whatever clock the server goes.
@@ -71,8 +71,4 @@ async function startShifted(databaseUrl: string, hours: number): Promise<ChildCo
   const { time } = JSON.parse(await said(child, 'errors', /serving/)) as { readonly time: string };
   expect(Math.abs(Date.parse(time) - Date.now() - hours * hourMs)).toBeLessThan(hourMs / 2);
   return child;
-}
-
-async function counter({ admin }: ChildCoordinator, name: string): Promise<bigint> {
-  return (await admin.getStats({})).counters[name] ?? 0n;
 }

@@ -1,6 +1,6 @@
 import { OnLapse } from '../../src/gen/onceward/v1/record.js';
 import { startCoordinator, type TestCoordinator } from '../support/coordinator.js';
-import { policyOf } from '../support/policy.js';
+import { putNamespace } from '../support/namespaces.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { namespaces } from './action.js';
 import { policies } from './model.js';
@@ -22,15 +22,12 @@ export async function startModelSetup(caching: boolean): Promise<ModelSetup> {
   ];
   for (const name of namespaces) {
     const { onLapse, maxAttempts } = policies[name];
-    const policy = policyOf({
+    await putNamespace(coordinators[0]!, name, {
       onLapse: OnLapse[onLapse],
       ...(maxAttempts === undefined ? {} : { maxAttempts }),
       ...(name === 'tombstone'
         ? { tombstoneRetention: { kind: { $case: 'duration', value: { seconds: 3600n, nanos: 0 } } } }
         : {}),
-    });
-    await coordinators[0]!.admin.putNamespace({
-      namespace: { name, policy, createTime: undefined, updateTime: undefined },
     });
   }
   return {

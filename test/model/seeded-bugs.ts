@@ -58,21 +58,11 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'a superseded token finishes',
-    around: (real) =>
-      onAnswer(real, ({ verb }, answer) =>
-        verb === 'complete' && answer.text === 'error LEASE_LOST'
-          ? { text: 'COMPLETED already=false' }
-          : answer,
-      ),
+    around: (real) => acknowledging(real, 'error LEASE_LOST', 'COMPLETED already=false'),
   },
   {
     name: 'a second result replaces the first',
-    around: (real) =>
-      onAnswer(real, ({ verb }, answer) =>
-        verb === 'complete' && answer.text === 'error RESULT_CONFLICT'
-          ? { text: 'COMPLETED already=true' }
-          : answer,
-      ),
+    around: (real) => acknowledging(real, 'error RESULT_CONFLICT', 'COMPLETED already=true'),
   },
   {
     name: 'a resent Begin is told that another one is at it',
@@ -148,4 +138,11 @@ function onAnswer(real: System, change: (call: Call, answer: Answer) => Answer):
     ...real,
     send: async (coordinator, call) => change(call, await real.send(coordinator, call)),
   };
+}
+
+/** Acknowledges a Complete that was refused. */
+function acknowledging(real: System, refusal: string, text: string): System {
+  return onAnswer(real, ({ verb }, answer) =>
+    verb === 'complete' && answer.text === refusal ? { text } : answer,
+  );
 }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
 import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
 import { untilBlocked, withHolder, type Holder } from '../support/holder.js';
+import { lapse } from '../support/time-travel.js';
 
 /**
  * Two calls meet on one record in a chosen order: a third connection holds the record's row, the calls queue up behind it
@@ -42,10 +43,7 @@ function settled<T>(work: Promise<T>): Promise<T | string> {
 
 async function lapsed(): Promise<{ readonly key: string; readonly token: bigint }> {
   const { key, token } = await leased();
-  await setup.database.query(
-    "UPDATE onceward.record SET lease_expire_time = now() - interval '1 s' WHERE key = $1",
-    [key],
-  );
+  await lapse(setup.database, key);
   return { key, token };
 }
 

@@ -5,7 +5,7 @@ import {
   type Answer,
   type Call,
 } from '../../src/gen/onceward/v1/coordinator.js';
-import { beginRequest, execute, refOf, result } from '../support/calls.js';
+import { beginRequest, counterOf, execute, refOf, result } from '../support/calls.js';
 import {
   startCoordinator,
   startSetup,
@@ -52,7 +52,7 @@ function outcomeOf(answer: Answer | undefined): string | undefined {
 const complete = (key: string, fencingToken: bigint, namespace = 'test') =>
   one.coordinator.complete({ ref: refOf(key, namespace), fencingToken, result: result('done') });
 const ids = (count: number, from = 0) => Array.from({ length: count }, (_, i) => BigInt(from + i));
-const waited = async () => Number((await one.admin.getStats({})).counters['begin.waited']);
+const waited = async () => Number(await counterOf(one, 'begin.waited'));
 
 describe('Session', () => {
   test('many calls in one frame each have their answer', async () => {

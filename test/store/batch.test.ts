@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ClaimAnswer } from '../../src/core/key-store.js';
 import type { OpenStore } from '../../src/store/open-store.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { withHolder } from '../support/holder.js';
-import { finishOf, heartbeatOf, openTestStore, releaseOf, termsOf } from '../support/store.js';
+import { finishOf, heartbeatOf, openTestStore, releaseOf, termsOf, tokenOf } from '../support/store.js';
 import { until } from '../support/until.js';
 
 /** What rides together in one statement: duplicates, and rows that spoil it. */
@@ -19,12 +18,6 @@ afterAll(async () => {
   await opened.close();
   await database.drop();
 });
-
-async function tokenOf(claim: Promise<ClaimAnswer>): Promise<bigint> {
-  const answer = await claim;
-  if (answer.kind !== 'granted') throw new Error(`expected a grant, got ${answer.kind}`);
-  return answer.fencingToken;
-}
 
 const claim = (key: string) => tokenOf(opened.store.claimNew(termsOf(key)));
 

@@ -4,7 +4,7 @@ import type { OpenStore } from '../../src/store/open-store.js';
 import { laneWidths } from '../../src/store/postgres-store.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { untilBlocked, withHolder, type Holder } from '../support/holder.js';
-import { finishOf, termsOf, heartbeatOf, openTestStore, releaseOf } from '../support/store.js';
+import { finishOf, heartbeatOf, openTestStore, releaseOf, termsOf, tokenOf } from '../support/store.js';
 
 /**
  * However many Begins there are, those who run an operation can finish it: the claims' connections are all held up by a
@@ -28,11 +28,7 @@ async function holdUpClaims(holder: Holder): Promise<void> {
   await holder.query("SELECT FROM onceward.namespace WHERE name = 'test' FOR UPDATE");
 }
 
-async function claim(key: string): Promise<bigint> {
-  const answer = await opened.store.claimNew(termsOf(key));
-  if (answer.kind !== 'granted') throw new Error(answer.kind);
-  return answer.fencingToken;
-}
+const claim = (key: string) => tokenOf(opened.store.claimNew(termsOf(key)));
 
 test('a flood of Begins keeps nobody from finishing, and is shed when it is too much', async () => {
   const { store } = opened;

@@ -7,7 +7,7 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/store/em
 import { migrate } from '../../src/store/migrate.js';
 import { beginRequest, execute, expectOutcome, refOf } from '../support/calls.js';
 import { startCoordinator, type TestCoordinator } from '../support/coordinator.js';
-import { policyOf } from '../support/policy.js';
+import { putNamespace } from '../support/namespaces.js';
 import { FailRequest_Kind } from '../../src/gen/onceward/v1/coordinator.js';
 import { OnLapse } from '../../src/gen/onceward/v1/record.js';
 
@@ -24,15 +24,8 @@ beforeAll(async () => {
   postgres = await startEmbeddedPostgres({ dataFolder: join(folder, 'postgres') });
   await migrate(postgres.url);
   one = await startCoordinator(postgres.url);
-  for (const [name, onLapse] of [
-    ['test', OnLapse.RERUN],
-    ['park', OnLapse.PARK],
-  ] as const) {
-    const policy = policyOf({ onLapse });
-    await one.admin.putNamespace({
-      namespace: { name, policy, createTime: undefined, updateTime: undefined },
-    });
-  }
+  await putNamespace(one, 'test');
+  await putNamespace(one, 'park', { onLapse: OnLapse.PARK });
 });
 afterAll(async () => {
   await one.stop();

@@ -4,6 +4,7 @@ import type { KeyRecord } from '../../src/core/record.js';
 import type { OpenStore } from '../../src/store/open-store.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { heartbeatOf, openTestStore, releaseOf, termsOf } from '../support/store.js';
+import { expireRecord, lapse } from '../support/time-travel.js';
 
 /**
  * A claim holds for the record it was decided on. One that changed and looks the same again is another: its checkpoint and
@@ -31,16 +32,10 @@ async function claim(key: string, kind: Claim, record: KeyRecord) {
   return opened.store.claimKnown({ ...termsOf(key), claim: kind, seen: record });
 }
 
-const past = "now() - interval '1 s'";
 const ends: Readonly<Record<string, (key: string) => Promise<unknown>>> = {
   released: async (key) => opened.store.finish(releaseOf(key, (await seen(key)).fencingToken)),
-  lapsed: (key) =>
-    database.query(`UPDATE onceward.record SET lease_expire_time = ${past} WHERE key = $1`, [key]),
-  expired: (key) =>
-    database.query(
-      `UPDATE onceward.record SET lease_expire_time = ${past}, record_expire_time = ${past} WHERE key = $1`,
-      [key],
-    ),
+  lapsed: (key) => lapse(database, key),
+  expired: (key) => expireRecord(database, key),
 };
 
 test.each([
@@ -67,7 +62,7 @@ test.each(['take-over', 'park'] as const)(
   async (kind) => {
     const key = `${kind}-extended`;
     await opened.store.claimNew(termsOf(key));
-    await ends['lapsed']?.(key);
+    await lapse(database, key);
     const lapsed = await seen(key);
     const { kind: extended } = await opened.store.heartbeat(heartbeatOf(key, lapsed.fencingToken));
     expect(extended).toBe('done');

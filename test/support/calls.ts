@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { CoordinatorConnection } from '../../src/client/coordinator-client.js';
 import type { BeginRequest, BeginResponse } from '../../src/gen/onceward/v1/coordinator.js';
 import type { KeyRef, Result } from '../../src/gen/onceward/v1/record.js';
 import type { TestCoordinator } from './coordinator.js';
@@ -28,6 +29,14 @@ export function expectOutcome<Case extends Outcome['$case']>(
 /** Begins a key that must be granted. */
 export async function execute(coordinator: TestCoordinator, key: string, more: Partial<BeginRequest> = {}) {
   return expectOutcome(await coordinator.coordinator.begin(beginRequest(key, more)), 'execute');
+}
+
+/** What one coordinator process counted so far. */
+export async function counterOf(
+  { admin }: Pick<CoordinatorConnection, 'admin'>,
+  name: string,
+): Promise<bigint> {
+  return (await admin.getStats({})).counters[name] ?? 0n;
 }
 
 export function result(payload: string | Uint8Array): Result {

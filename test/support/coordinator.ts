@@ -4,7 +4,7 @@ import { loadConfig, type ConfigFlags } from '../../src/config.js';
 import type { Policy } from '../../src/gen/onceward/v1/admin.js';
 import { createLog } from '../../src/telemetry/log.js';
 import { createDatabase, type TestDatabase } from './database.js';
-import { policyOf } from './policy.js';
+import { putNamespace } from './namespaces.js';
 
 /** A coordinator in this process on a real port, and a real channel to it. */
 export interface TestCoordinator extends CoordinatorConnection {
@@ -52,14 +52,8 @@ export async function startSetup(
   for (let i = 0; i < (options.coordinators ?? 1); i += 1) {
     coordinators.push(await startCoordinator(database.url, options.flags));
   }
-  await coordinators[0]?.admin.putNamespace({
-    namespace: {
-      name: 'test',
-      policy: policyOf(options.policy),
-      createTime: undefined,
-      updateTime: undefined,
-    },
-  });
+  const [first] = coordinators;
+  if (first !== undefined) await putNamespace(first, 'test', options.policy);
   return {
     database,
     coordinators,

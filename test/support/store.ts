@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { GrantTerms } from '../../src/core/key-store.js';
+import type { ClaimAnswer, GrantTerms } from '../../src/core/key-store.js';
 import { completePolicy, type Policy } from '../../src/core/policy.js';
 import { resultDigest, type Result } from '../../src/core/result.js';
 import { openStore, type OpenStore, type OpenStoreOptions } from '../../src/store/open-store.js';
@@ -46,6 +46,13 @@ export function termsOf(key: string, more: Partial<GrantTerms> = {}): GrantTerms
     tooOldTime: Infinity,
     ...more,
   };
+}
+
+/** The token of a claim that must be granted. */
+export async function tokenOf(claim: Promise<ClaimAnswer>): Promise<bigint> {
+  const answer = await claim;
+  if (answer.kind !== 'granted') throw new Error(`expected a grant, got ${answer.kind}`);
+  return answer.fencingToken;
 }
 
 export function finishOf(key: string, fencingToken: bigint, payload = 'done') {
