@@ -138,7 +138,7 @@ function decisionOf({ decision }: wire.ResolveRequest): Decision | undefined {
         return { state: 'COMPLETED', result: resultOf(decision.value, 'complete', violations) };
       case 'fail': {
         const status = checkedStatus(decision.value, 'fail', violations);
-        return { state: 'FAILED', result: failureResultOf(status, [], violations) };
+        return { state: 'FAILED', result: failureResultOf(status, {}, violations) };
       }
       case 'release':
         return { state: 'RELEASED' };

@@ -94,7 +94,7 @@ export function failRequestOf(request: wire.FailRequest): FailRequest {
     ref: request.ref,
     fencingToken: request.fencingToken,
     kind: failKindOf(request.kind, violations),
-    result: failureResultOf(status, request.trailingMetadata, violations),
+    result: failureResultOf(status, request, violations),
     status: Status.encode(status).finish(),
     retryAfterMs: msOf(request.retryAfter, 'retry_after', violations),
   };

@@ -29,10 +29,11 @@ export function resultOf(result: WireResult | undefined, path: string, violation
 /** A final failure as a result without payload. */
 export function failureResultOf(
   status: Status,
-  trailingMetadata: readonly MetadataEntry[],
+  metadata: { initialMetadata?: MetadataEntry[]; trailingMetadata?: MetadataEntry[] },
   violations: Violations,
 ): Result {
-  checkMetadata({ trailing_metadata: trailingMetadata }, '', violations);
+  const { initialMetadata = [], trailingMetadata = [] } = metadata;
+  checkMetadata({ initial_metadata: initialMetadata, trailing_metadata: trailingMetadata }, '', violations);
   return {
     payload: undefined,
     payloadOmitted: false,
@@ -40,7 +41,8 @@ export function failureResultOf(
     envelope: WireResult.encode({
       ...emptyResult(),
       status,
-      trailingMetadata: [...trailingMetadata],
+      initialMetadata,
+      trailingMetadata,
     }).finish(),
   };
 }

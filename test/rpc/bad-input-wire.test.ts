@@ -212,6 +212,7 @@ async function seeds(): Promise<readonly Seed[]> {
       fencingToken,
       kind: 1,
       status,
+      initialMetadata: [],
       trailingMetadata: [entry],
       retryAfter: duration(5),
     }),

@@ -55,6 +55,7 @@ describe('Batch', () => {
             fencingToken: other.fencingToken,
             kind: 2,
             status: { code: 14, message: '', details: Buffer.alloc(0) },
+            initialMetadata: [],
             trailingMetadata: [],
             retryAfter: undefined,
           },

@@ -243,7 +243,11 @@ export interface FailRequest {
   /** Trailing metadata to replay with a final failure; limits as in Result. */
   trailingMetadata: MetadataEntry[];
   /** With KIND_RETRYABLE: when another attempt makes sense, 0 to 24 h, kept with the last error. Absent: no hint. */
-  retryAfter: Duration | undefined;
+  retryAfter:
+    | Duration
+    | undefined;
+  /** Initial metadata to replay with a final failure; limits as in Result. */
+  initialMetadata: MetadataEntry[];
 }
 
 /** Which kind of failure. */
@@ -1822,7 +1826,15 @@ export const CompleteResponse: MessageFns<CompleteResponse> = {
 };
 
 function createBaseFailRequest(): FailRequest {
-  return { ref: undefined, fencingToken: 0n, kind: 0, status: undefined, trailingMetadata: [], retryAfter: undefined };
+  return {
+    ref: undefined,
+    fencingToken: 0n,
+    kind: 0,
+    status: undefined,
+    trailingMetadata: [],
+    retryAfter: undefined,
+    initialMetadata: [],
+  };
 }
 
 export const FailRequest: MessageFns<FailRequest> = {
@@ -1847,6 +1859,9 @@ export const FailRequest: MessageFns<FailRequest> = {
     }
     if (message.retryAfter !== undefined) {
       Duration.encode(message.retryAfter, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.initialMetadata) {
+      MetadataEntry.encode(v!, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1912,6 +1927,14 @@ export const FailRequest: MessageFns<FailRequest> = {
             message.retryAfter = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.initialMetadata.push(MetadataEntry.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1944,6 +1967,11 @@ export const FailRequest: MessageFns<FailRequest> = {
         : isSet(object.retry_after)
         ? Duration.fromJSON(object.retry_after)
         : undefined,
+      initialMetadata: globalThis.Array.isArray(object?.initialMetadata)
+        ? object.initialMetadata.map((e: any) => MetadataEntry.fromJSON(e))
+        : globalThis.Array.isArray(object?.initial_metadata)
+        ? object.initial_metadata.map((e: any) => MetadataEntry.fromJSON(e))
+        : [],
     };
   },
 
@@ -1967,6 +1995,9 @@ export const FailRequest: MessageFns<FailRequest> = {
     if (message.retryAfter !== undefined) {
       obj.retryAfter = Duration.toJSON(message.retryAfter);
     }
+    if (message.initialMetadata?.length) {
+      obj.initialMetadata = message.initialMetadata.map((e) => MetadataEntry.toJSON(e));
+    }
     return obj;
   },
 
@@ -1987,6 +2018,7 @@ export const FailRequest: MessageFns<FailRequest> = {
     message.retryAfter = (object.retryAfter !== undefined && object.retryAfter !== null)
       ? Duration.fromPartial(object.retryAfter)
       : undefined;
+    message.initialMetadata = object.initialMetadata?.map((e) => MetadataEntry.fromPartial(e)) || [];
     return message;
   },
 };
