@@ -16,7 +16,8 @@ export const rooms = {
 
 /** Which rooms may import a package; a package that is not named here is at home in no room. */
 export const homes = {
-  '@bufbuild/protobuf': ['gen'],
+  '@bufbuild/protobuf': ['gen', 'client'],
+  '@opentelemetry/api': ['telemetry'],
   '@grpc/grpc-js': ['rpc', 'client', 'gen'],
   '@grpc/proto-loader': ['rpc'],
   '@grpc/reflection': ['rpc'],
@@ -33,6 +34,7 @@ export const homes = {
 
 /** Files directly under `src/` that are no room: what they may import. */
 export const doors = {
+  'index.ts': { rooms: ['client', 'core'], packages: [] },
   'main.ts': { rooms: ['cli'], packages: [] },
   'config.ts': { rooms: ['telemetry'], packages: ['yaml', 'zod'] },
 };

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { fromDuration, toDuration } from '../client/duration.js';
 import type { Duration } from '../gen/google/protobuf/duration.js';
 import type { Retention } from '../gen/onceward/v1/record.js';
 
@@ -23,16 +24,10 @@ export function parseRetention(text: string): Retention {
   }
 }
 
-/** The proto's form, to the nanosecond. */
-export function toDuration(ms: number): Duration {
-  const seconds = Math.trunc(ms / 1000);
-  return { seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1000) * 1e6) };
-}
-
 /** In a form that parseDuration reads: the largest unit that divides it, else seconds to the hundredth. */
 export function formatDuration(duration: Duration | undefined): string {
   if (duration === undefined) return '-';
-  const ms = Number(duration.seconds) * 1000 + duration.nanos / 1e6;
+  const ms = fromDuration(duration);
   if (ms === 0) return '0s';
   if (ms < 1000) return `${Math.max(1, Math.round(ms))}ms`;
   for (const unit of ['d', 'h', 'm', 's']) {

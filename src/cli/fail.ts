@@ -3,7 +3,8 @@ import { FailRequest_Kind, FailResponse } from '../gen/onceward/v1/coordinator.j
 import { Status } from '../gen/onceward/v1/record.js';
 import { failureCode, tokenOption, usageError } from './arguments.js';
 import { keyCommand, refOf, withCoordinator, type KeyOptions } from './client-command.js';
-import { parseDuration, toDuration } from './duration.js';
+import { toDuration } from '../client/duration.js';
+import { parseDuration } from './duration.js';
 import type { Io } from './io.js';
 import { printJson } from './print.js';
 import { stateName } from './print-record.js';

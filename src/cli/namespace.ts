@@ -3,7 +3,8 @@ import { GetNamespaceRequest, Namespace, Policy } from '../gen/onceward/v1/admin
 import { OnLapse, onLapseToJSON, type Retention } from '../gen/onceward/v1/record.js';
 import { wholeNumber } from './arguments.js';
 import { clientCommand, withCoordinator, type ClientOptions } from './client-command.js';
-import { formatDuration, formatRetention, parseDuration, parseRetention, toDuration } from './duration.js';
+import { toDuration } from '../client/duration.js';
+import { formatDuration, formatRetention, parseDuration, parseRetention } from './duration.js';
 import type { Io } from './io.js';
 import { instant, printJson, printPairs, printTable } from './print.js';
 

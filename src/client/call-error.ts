@@ -1,5 +1,6 @@
 import { status, type ServiceError } from '@grpc/grpc-js';
 import type { FieldViolation } from '../core/errors.js';
+import { fromDuration } from './duration.js';
 import { BadRequest, ErrorInfo, RetryInfo } from '../gen/google/rpc/error_details.js';
 import { Status } from '../gen/google/rpc/status.js';
 
@@ -9,7 +10,7 @@ export class CallError extends Error {
 
   constructor(
     /** gRPC status code, 1 to 16. */
-    readonly code: number,
+    readonly code: status,
     /** The coordinator's reason, e.g. `LEASE_LOST`; the code's name when the error came from anywhere else. */
     readonly reason: string,
     message: string,
@@ -28,17 +29,18 @@ export class CallError extends Error {
 
 /** What a failed call says, with the details the coordinator put into the trailers. */
 export function callErrorOf(error: ServiceError): CallError {
-  const details = detailsOf(error);
-  return new CallError(
-    error.code,
-    details.info?.reason ?? codeName(error.code),
-    error.details,
-    details.info !== undefined,
-    details.violations,
-    details.retryAfterMs,
-    details.info?.metadata ?? {},
-    error,
-  );
+  const [bytes] = error.metadata.get('grpc-status-details-bin');
+  return callErrorWith(error.code, error.details, Buffer.isBuffer(bytes) ? detailsIn(bytes) : [], error);
+}
+
+/** What the answer to one call of a frame says. */
+export function callErrorOfStatus({ code, message, details }: Status): CallError {
+  return callErrorWith(statusCodeOf(code), message, details, undefined);
+}
+
+/** An error of our own making: the coordinator did not answer. */
+export function localError(code: status, message: string, cause?: unknown): CallError {
+  return callErrorWith(code, message, [], cause);
 }
 
 /** The name of a gRPC code, e.g. 5 → `NOT_FOUND`. */
@@ -52,35 +54,50 @@ export function codeOf(text: string): number | undefined {
   return code !== undefined && code in status ? code : undefined;
 }
 
-const codesByName: ReadonlyMap<string, number> = new Map(
-  Object.entries(status).flatMap(([name, code]) => (typeof code === 'number' ? [[name, code] as const] : [])),
-);
-
-interface Details {
-  info: ErrorInfo | undefined;
-  violations: readonly FieldViolation[];
-  retryAfterMs: number | undefined;
+/** A number off the wire; one that gRPC does not have is UNKNOWN. */
+export function statusCodeOf(code: number): status {
+  return codesByNumber.get(code) ?? status.UNKNOWN;
 }
 
-function detailsOf(error: ServiceError): Details {
-  const found: Details = { info: undefined, violations: [], retryAfterMs: undefined };
-  const [bytes] = error.metadata.get('grpc-status-details-bin');
-  if (!Buffer.isBuffer(bytes)) return found;
-  try {
-    for (const { typeUrl, value } of Status.decode(bytes).details) {
-      const type = typeUrl.slice(typeUrl.lastIndexOf('/') + 1);
-      if (type === 'google.rpc.ErrorInfo') {
-        const info = ErrorInfo.decode(value);
-        if (info.domain === 'onceward') found.info = info;
-      } else if (type === 'google.rpc.BadRequest') {
-        found.violations = BadRequest.decode(value).fieldViolations;
-      } else if (type === 'google.rpc.RetryInfo') {
-        const delay = RetryInfo.decode(value).retryDelay;
-        if (delay) found.retryAfterMs = Number(delay.seconds) * 1000 + delay.nanos / 1e6;
+const entries = Object.entries(status).flatMap(([name, code]) =>
+  typeof code === 'number' ? [[name, code] as const] : [],
+);
+const codesByName: ReadonlyMap<string, number> = new Map(entries);
+const codesByNumber: ReadonlyMap<number, status> = new Map(entries.map(([, code]) => [code, code]));
+
+function callErrorWith(code: status, message: string, details: Status['details'], cause: unknown): CallError {
+  let info: ErrorInfo | undefined;
+  let violations: readonly FieldViolation[] = [];
+  let retryAfterMs: number | undefined;
+  for (const { typeUrl, value } of details) {
+    try {
+      switch (typeUrl.slice(typeUrl.lastIndexOf('/') + 1)) {
+        case 'google.rpc.ErrorInfo': {
+          const found = ErrorInfo.decode(value);
+          if (found.domain === 'onceward') info = found;
+          break;
+        }
+        case 'google.rpc.BadRequest':
+          violations = BadRequest.decode(value).fieldViolations;
+          break;
+        case 'google.rpc.RetryInfo': {
+          const { retryDelay } = RetryInfo.decode(value);
+          if (retryDelay) retryAfterMs = fromDuration(retryDelay);
+        }
       }
+    } catch {
+      // Details that can't be read must not hide the status they came with.
     }
-  } catch {
-    // Details that can't be read must not hide the status they came with.
   }
-  return found;
+  const reason = info?.reason ?? codeName(code);
+  const { metadata } = info ?? { metadata: {} };
+  return new CallError(code, reason, message, info !== undefined, violations, retryAfterMs, metadata, cause);
+}
+
+function detailsIn(bytes: Buffer): Status['details'] {
+  try {
+    return Status.decode(bytes).details;
+  } catch {
+    return [];
+  }
 }

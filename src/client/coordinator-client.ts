@@ -1,7 +1,7 @@
-import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { Client, credentials } from '@grpc/grpc-js';
 import { AdminService } from '../gen/onceward/v1/admin.js';
 import { CoordinatorService } from '../gen/onceward/v1/coordinator.js';
-import { callErrorOf } from './call-error.js';
+import { unaryCall, type Codec } from './unary-call.js';
 
 export interface ConnectOptions {
   /** `host:port`, or any gRPC target, e.g. `dns:///coordinator:7400`. */
@@ -49,7 +49,7 @@ export function connectCoordinator({ address, deadlineMs = 10_000 }: ConnectOpti
     coordinator: unaryMethods(client, CoordinatorService, deadlineMs),
     admin: unaryMethods(client, AdminService, deadlineMs),
     health: (service, options) =>
-      call(client, healthCheck, service, options?.deadlineMs ?? deadlineMs, options?.signal),
+      unaryCall(client, healthCheck, service, options?.deadlineMs ?? deadlineMs, options?.signal),
     close: () => {
       client.close();
     },
@@ -60,12 +60,6 @@ interface UnaryMethod {
   readonly path: string;
   readonly requestStream: false;
   readonly responseStream: false;
-}
-
-interface Codec<Request, Response> {
-  readonly path: string;
-  readonly requestSerialize: (value: Request) => Buffer;
-  readonly responseDeserialize: (value: Buffer) => Response;
 }
 
 function unaryMethods<Service extends object>(
@@ -79,7 +73,7 @@ function unaryMethods<Service extends object>(
       // An empty message decodes to the defaults of every field.
       const defaults = method.requestDeserialize(Buffer.alloc(0));
       const run = (request: object, options: CallOptions = {}) =>
-        call(
+        unaryCall(
           client,
           method,
           { ...defaults, ...request },
@@ -96,37 +90,6 @@ interface GeneratedMethod extends Codec<object, unknown> {
   readonly requestStream: boolean;
   readonly responseStream: boolean;
   readonly requestDeserialize: (value: Buffer) => object;
-}
-
-function call<Request, Response>(
-  client: Client,
-  method: Codec<Request, Response>,
-  request: Request,
-  deadlineMs: number,
-  signal: AbortSignal | undefined,
-): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    const done = (error: ServiceError | null, response?: Response) => {
-      signal?.removeEventListener('abort', cancel);
-      if (error) reject(callErrorOf(error));
-      // Without an error grpc-js always has a message.
-      else resolve(response as Response);
-    };
-    const sent = client.makeUnaryRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
-      request,
-      new Metadata(),
-      { deadline: Date.now() + deadlineMs },
-      done,
-    );
-    const cancel = () => {
-      sent.cancel();
-    };
-    signal?.addEventListener('abort', cancel, { once: true });
-    if (signal?.aborted) cancel();
-  });
 }
 
 /** By hand: the two messages are one field each, and grpc-health-check would load its proto at every start. */

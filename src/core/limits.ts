@@ -61,6 +61,11 @@ export const limits = {
   metadataNameLength: 128,
   metadataValueBytes: 8 * 1024,
 
+  /** Addresses one client is given: more belong behind a name. */
+  addresses: 64,
+  /** Services a chain of calls may go through by default: beyond it the chain is most likely a loop. */
+  hops: 32,
+
   /** Calls of one Batch or frame: beyond it a batch gains nothing and one caller holds up the rest. */
   callsPerFrame: 1000,
   /** Calls of one Session under way at once; the stream is read no further meanwhile. */

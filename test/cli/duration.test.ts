@@ -1,11 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  formatDuration,
-  formatRetention,
-  parseDuration,
-  parseRetention,
-  toDuration,
-} from '../../src/cli/duration.js';
+import { toDuration } from '../../src/client/duration.js';
+import { formatDuration, formatRetention, parseDuration, parseRetention } from '../../src/cli/duration.js';
 
 describe('parseDuration', () => {
   it.each([

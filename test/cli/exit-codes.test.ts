@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { toDuration } from '../../src/cli/duration.js';
+import { toDuration } from '../../src/client/duration.js';
 import { exitCodes } from '../../src/cli/exit-codes.js';
 import { runInProcess } from '../support/run-program.js';
 import {

@@ -9,7 +9,7 @@ import { BadRequest, ErrorInfo, RetryInfo } from '../../src/gen/google/rpc/error
 import { Status } from '../../src/gen/google/rpc/status.js';
 import { AdminService } from '../../src/gen/onceward/v1/admin.js';
 import { CoordinatorService } from '../../src/gen/onceward/v1/coordinator.js';
-import { toDuration } from '../../src/cli/duration.js';
+import { toDuration } from '../../src/client/duration.js';
 
 /** What a method answers: a message, an error to throw, or never anything. */
 export type Script = (request: never) => object | Promise<object>;

@@ -1,0 +1,120 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { status } from '@grpc/grpc-js';
+import type { KeyRef } from '../core/key.js';
+import type { Replay } from '../gen/onceward/v1/coordinator.js';
+import { FailRequest_Kind } from '../gen/onceward/v1/coordinator.js';
+import { State, type MetadataEntry, type Result, type Status } from '../gen/onceward/v1/record.js';
+import type { OperationTrace } from '../telemetry/operations.js';
+import { CallError } from './call-error.js';
+import type { Calls } from './calls.js';
+import { toRetention } from './duration.js';
+import type { RunningOperation } from './operation.js';
+import { OperationError } from './operation-error.js';
+import type { Ending, Guards, OperationSpec } from './operation-spec.js';
+
+/** What an execution's end is to be at the coordinator. */
+export type Settlement =
+  /** Succeeded: stored and replayed. */
+  | { readonly kind: 'complete'; readonly result: Result }
+  /** A business failure: stored and replayed. */
+  | {
+      readonly kind: 'final';
+      readonly status: Status;
+      readonly initialMetadata: MetadataEntry[];
+      readonly trailingMetadata: MetadataEntry[];
+    }
+  /** An infrastructure failure: the key is free for another execution. */
+  | { readonly kind: 'retryable'; readonly status: Status };
+
+const defaultFinishTimeoutMs = 30_000;
+/** How often a loser looks whether the winner has finished, ms. */
+const lookAgain = { firstMs: 20, mostMs: 500 };
+
+/**
+ * Stores how the execution ended, also when the caller has left. An execution that lost its lease is answered with what the
+ * winner stored, never with its own result.
+ */
+export async function finishOperation(
+  { calls, metrics }: Guards,
+  spec: OperationSpec,
+  trace: OperationTrace,
+  operation: RunningOperation,
+  settlement: Settlement,
+): Promise<Ending> {
+  // A process that was stopped may get here before its watchdog's timer.
+  operation.lease?.check();
+  try {
+    await trace.part('finish', () => store(calls, spec, operation, settlement));
+    return { kind: 'executed' };
+  } catch (error) {
+    const lost =
+      error instanceof CallError && (error.reason === 'LEASE_LOST' || error.reason === 'RESULT_CONFLICT');
+    if (!lost) throw error;
+    metrics.leasesLost.add(1, { 'onceward.namespace': spec.ref.namespace });
+    trace.set({ 'onceward.lease_lost': true });
+    const replay = await trace.part('wait', () => resultOfWinner(calls, spec));
+    trace.linkTo(replay.traceparent);
+    return { kind: 'replay', replay };
+  } finally {
+    operation.lease?.stop();
+  }
+}
+
+/** Frees a key whose grant nobody waits for any more. Best effort: else its lease lapses. */
+export function giveBack(calls: Calls, ref: KeyRef, fencingToken: bigint): void {
+  const gone = {
+    code: status.CANCELLED,
+    message: 'the caller left before the grant',
+    details: Buffer.alloc(0),
+  };
+  calls.fail({ ref, fencingToken, kind: FailRequest_Kind.RETRYABLE, status: gone }).catch(() => undefined);
+}
+
+async function store(
+  calls: Calls,
+  spec: OperationSpec,
+  { ref, fencingToken }: RunningOperation,
+  settlement: Settlement,
+): Promise<void> {
+  const { resultRetentionMs, finishTimeoutMs: deadlineMs = defaultFinishTimeoutMs } = spec;
+  const resultRetention = resultRetentionMs === undefined ? undefined : toRetention(resultRetentionMs);
+  switch (settlement.kind) {
+    case 'complete':
+      await calls.complete({ ref, fencingToken, result: settlement.result, resultRetention }, { deadlineMs });
+      return;
+    case 'final': {
+      const { status, initialMetadata, trailingMetadata } = settlement;
+      const kind = FailRequest_Kind.FINAL;
+      await calls.fail(
+        { ref, fencingToken, kind, status, initialMetadata, trailingMetadata },
+        { deadlineMs },
+      );
+      return;
+    }
+    case 'retryable': {
+      const kind = FailRequest_Kind.RETRYABLE;
+      await calls.fail({ ref, fencingToken, kind, status: settlement.status }, { deadlineMs });
+    }
+  }
+}
+
+/** By looking only: a Begin could be granted, and this execution is over. */
+async function resultOfWinner(calls: Calls, { ref, waitMs, signal }: OperationSpec): Promise<Replay> {
+  const untilTime = performance.now() + waitMs;
+  for (let looks = 0; ; looks += 1) {
+    const record = await calls.lookup({ ref, withResult: true });
+    if (record.state === State.COMPLETED || record.state === State.FAILED) {
+      if (record.result === undefined)
+        throw new OperationError('RESULT_EXPIRED', 'its result is no longer kept');
+      const { result, finishTime, expireTime, attempt: attempts, traceparent } = record;
+      return { result, finishTime, expireTime, attempts, traceparent };
+    }
+    const delayMs = Math.min(lookAgain.firstMs * 2 ** Math.min(looks, 10), lookAgain.mostMs);
+    const leftMs = untilTime - performance.now();
+    if (record.state !== State.IN_PROGRESS || leftMs <= 0 || signal?.aborted === true) {
+      const text = 'the lease was lost, and there is no result of another execution yet';
+      throw new OperationError('LEASE_LOST', text, delayMs);
+    }
+    await pause(Math.min(delayMs, leftMs), undefined, signal && { signal }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,98 @@
+import { OncewardError } from '../core/errors.js';
+
+export interface LeaseOptions {
+  /** Duration asked for at each extension, ms. */
+  readonly leaseMs: number;
+  /** When the request that granted it was sent, or stopped waiting, on `performance.now()`. */
+  readonly sentTime: number;
+  readonly grantedMs: number;
+  /** Extends the lease at the coordinator and answers what is left of it, ms; rejects with LEASE_LOST when it is lost. */
+  readonly extend: (leftMs: number, checkpoint?: Uint8Array) => Promise<number>;
+  readonly onLost: (error: OncewardError) => void;
+}
+
+/**
+ * A lease as its holder may trust it: counted from the sending of what granted or extended it, and given up a tenth early.
+ * It is extended every third of its length. All of it runs on the event loop of the work it guards, on purpose: a process that
+ * is stuck should lose its lease. So a handler may block the loop for half a lease.
+ */
+export class Lease {
+  readonly #options: LeaseOptions;
+  #trustedUntil: number;
+  #watchdog: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #over = false;
+
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+    this.#trustedUntil = trustedUntil(options.sentTime, options.grantedMs);
+    this.#watch();
+    this.#beatLater();
+  }
+
+  /** What is left of the time it may be trusted, ms. */
+  get leftMs(): number {
+    return this.#trustedUntil - performance.now();
+  }
+
+  /** Looks at the clock: a process that was stopped may get here before its timers. */
+  check(): void {
+    if (!this.#over && this.leftMs <= 0)
+      this.#lose(new OncewardError('LEASE_LOST', 'the lease may have lapsed'));
+  }
+
+  async extend(checkpoint?: Uint8Array): Promise<void> {
+    const sentTime = performance.now();
+    try {
+      const leftMs = await this.#options.extend(Math.max(1, this.leftMs), checkpoint);
+      this.#trustedUntil = Math.max(this.#trustedUntil, trustedUntil(sentTime, leftMs));
+      if (!this.#over) this.#watch();
+    } catch (error) {
+      if (reasonOf(error) === 'LEASE_LOST')
+        this.#lose(new OncewardError('LEASE_LOST', 'another attempt took over'));
+      throw error;
+    }
+  }
+
+  /** Nothing is extended or watched from here on. */
+  stop(): void {
+    this.#over = true;
+    clearTimeout(this.#watchdog);
+    clearTimeout(this.#heartbeat);
+  }
+
+  #watch(): void {
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(
+      () => {
+        this.check();
+        if (!this.#over) this.#watch();
+      },
+      Math.max(1, this.leftMs),
+    );
+  }
+
+  #beatLater(): void {
+    this.#heartbeat = setTimeout(() => {
+      // A failed heartbeat is no news: the watchdog decides when it is too late, and the next one may get through.
+      void this.extend()
+        .catch(() => undefined)
+        .then(() => {
+          if (!this.#over) this.#beatLater();
+        });
+    }, this.#options.leaseMs / 3);
+  }
+
+  #lose(error: OncewardError): void {
+    this.stop();
+    this.#options.onLost(error);
+  }
+}
+
+function trustedUntil(sentTime: number, leaseMs: number): number {
+  return sentTime + leaseMs * 0.9;
+}
+
+function reasonOf(error: unknown): unknown {
+  return error instanceof Error && 'reason' in error ? error.reason : undefined;
+}

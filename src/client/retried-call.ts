@@ -1,0 +1,82 @@
+import {
+  InterceptingCall,
+  Metadata,
+  status,
+  type InterceptingListener,
+  type NextCall,
+  type StatusObject,
+} from '@grpc/grpc-js';
+import type { RetryRule } from './retry-rule.js';
+
+/**
+ * A unary call that is sent again as the rule says, each time with the same metadata and message. What an attempt answers is held back until
+ * it is known to be the last.
+ */
+export function retriedCall(
+  first: ReturnType<NextCall>,
+  again: () => ReturnType<NextCall>,
+  stamp: (metadata: Metadata, message: unknown) => void,
+  rule: RetryRule,
+): InterceptingCall {
+  let current = first;
+  let attempts = 0;
+  let metadata = new Metadata();
+  let listener: InterceptingListener;
+  let message: unknown;
+  let pause: NodeJS.Timeout | undefined;
+
+  const attempt = (call: ReturnType<NextCall>): void => {
+    current = call;
+    attempts += 1;
+    let initial: Metadata | undefined;
+    const replies: unknown[] = [];
+    call.start(metadata.clone(), {
+      onReceiveMetadata: (received) => {
+        initial = received;
+      },
+      onReceiveMessage: (received: unknown) => {
+        replies.push(received);
+      },
+      onReceiveStatus: (end) => {
+        const delayMs = end.code === status.OK ? undefined : rule(end, attempts);
+        if (delayMs === undefined) {
+          if (initial !== undefined) listener.onReceiveMetadata(initial);
+          for (const reply of replies) listener.onReceiveMessage(reply);
+          listener.onReceiveStatus(end);
+          return;
+        }
+        pause = setTimeout(() => {
+          pause = undefined;
+          attempt(again());
+        }, delayMs);
+      },
+    });
+    call.sendMessage(message);
+    call.halfClose();
+  };
+
+  return new InterceptingCall(first, {
+    start: (givenMetadata, givenListener) => {
+      metadata = givenMetadata;
+      listener = givenListener;
+    },
+    sendMessage: (given: unknown) => {
+      message = given;
+      stamp(metadata, message);
+    },
+    halfClose: () => {
+      attempt(first);
+    },
+    cancel: (next) => {
+      if (pause !== undefined) {
+        clearTimeout(pause);
+        listener.onReceiveStatus(cancelled());
+      } else if (current === first) next();
+      else current.cancelWithStatus(status.CANCELLED, 'Cancelled on client');
+    },
+  });
+}
+
+function cancelled(): StatusObject {
+  return { code: status.CANCELLED, details: 'Cancelled on client', metadata: new Metadata() };
+}

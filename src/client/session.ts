@@ -1,0 +1,187 @@
+import { Metadata, status, type Client, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
+import { limits } from '../core/limits.js';
+import {
+  BatchResponse,
+  CoordinatorService,
+  SessionResponse,
+  type Answer,
+} from '../gen/onceward/v1/coordinator.js';
+
+/** One call on its way: encoded once, however often it is sent. */
+export interface Sending {
+  readonly id: bigint;
+  /** The encoded `Call`. */
+  readonly bytes: Uint8Array;
+  /** Finishing calls go before all others: what they end makes room. */
+  readonly finishing: boolean;
+  /** Called once: with the answer, or with the error that broke the connection. Its effect is then unknown. */
+  readonly settle: (answer: Answer['response'] | ServiceError) => void;
+}
+
+/** Calls under way on one stream beyond which others than finishing ones are held back; the server stops reading at 1,024. */
+const underWayMax = 768;
+/** How long frames go by unary calls before the stream is tried again, ms. */
+const unaryMs = 60_000;
+/** A batch is answered when its slowest call is, ms. None of them waits for another owner. */
+const batchDeadlineMs = 10_000;
+
+/**
+ * The way to one coordinator: a Session stream that is opened when there is something to send and opened anew after it broke.
+ * What one turn of the event loop asks for rides in one frame. A peer without streams gets the same frames as Batch calls.
+ */
+export class Session {
+  readonly #client: Client;
+  #stream: ClientDuplexStream<readonly Sending[], SessionResponse> | undefined;
+  #unaryUntil: number;
+  /** Not sent yet: finishing calls, and all others. */
+  #queues: readonly [Sending[], Sending[]] = [[], []];
+  readonly #underWay = new Map<bigint, Sending>();
+  #flushing = false;
+  #writable = true;
+  #closed = false;
+  /** Failures since the last answer. */
+  failures = 0;
+
+  constructor(client: Client, transport: 'session' | 'unary') {
+    this.#client = client;
+    this.#unaryUntil = transport === 'unary' ? Infinity : 0;
+  }
+
+  send(call: Sending): void {
+    this.#queues[call.finishing ? 0 : 1].push(call);
+    this.#flushSoon();
+  }
+
+  /** Nobody waits for the answer any more: what was not sent never is. */
+  forget(call: Sending): void {
+    const queue = this.#queues[call.finishing ? 0 : 1];
+    const at = queue.indexOf(call);
+    if (at !== -1) queue.splice(at, 1);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#stream?.end();
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing || !this.#writable || this.#queues.every((queue) => queue.length === 0)) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      while (this.#writable) {
+        const frame = this.#takeFrame();
+        if (frame.length === 0) return;
+        if (performance.now() < this.#unaryUntil) this.#sendBatch(frame);
+        else this.#writable = (this.#stream ?? this.#open()).write(frame);
+      }
+    });
+  }
+
+  #takeFrame(): Sending[] {
+    const frame: Sending[] = [];
+    let bytes = 0;
+    for (const queue of this.#queues) {
+      const taken = queue.findIndex((call) => {
+        bytes += call.bytes.length + frameOverheadBytes;
+        const full = frame.length >= limits.callsPerFrame || (frame.length > 0 && bytes > limits.answerBytes);
+        if (full || (!call.finishing && this.#underWay.size >= underWayMax)) return true;
+        frame.push(call);
+        this.#underWay.set(call.id, call);
+        return false;
+      });
+      queue.splice(0, taken === -1 ? queue.length : taken);
+    }
+    return frame;
+  }
+
+  #open(): ClientDuplexStream<readonly Sending[], SessionResponse> {
+    const { path } = CoordinatorService.session;
+    const stream = this.#client.makeBidiStreamRequest(path, encodeFrame, decodeSession, new Metadata());
+    this.#stream = stream;
+    stream.on('data', ({ answers }: SessionResponse) => {
+      this.#take(answers);
+    });
+    stream.on('drain', () => {
+      this.#writable = true;
+      this.#flushSoon();
+    });
+    // An orderly end comes as a status too: the server drains, or spreads its clients anew.
+    stream.on('error', (error: ServiceError) => {
+      this.#broke(stream, error);
+    });
+    stream.on('status', ({ code, details, metadata }: ServiceError) => {
+      if (code === status.OK) this.#broke(stream, serviceError(status.UNAVAILABLE, details, metadata), true);
+    });
+    return stream;
+  }
+
+  #take(answers: readonly Answer[]): void {
+    this.failures = 0;
+    for (const { id, response } of answers) {
+      const call = this.#underWay.get(id);
+      this.#underWay.delete(id);
+      call?.settle(response);
+    }
+    this.#flushSoon();
+  }
+
+  #broke(stream: unknown, error: ServiceError, inOrder = false): void {
+    if (this.#stream !== stream) return;
+    this.#stream = undefined;
+    this.#writable = true;
+    if (!inOrder) this.failures += 1;
+    if (error.code === status.UNIMPLEMENTED) this.#unaryUntil = performance.now() + unaryMs;
+    const lost = [...this.#underWay.values()];
+    this.#underWay.clear();
+    for (const call of lost) call.settle(error);
+    if (!this.#closed) this.#flushSoon();
+  }
+
+  #sendBatch(frame: readonly Sending[]): void {
+    const { path } = CoordinatorService.batch;
+    const options = { deadline: Date.now() + batchDeadlineMs };
+    const done = (error: ServiceError | null, response?: BatchResponse) => {
+      if (error === null) {
+        this.#take(response?.answers ?? []);
+        return;
+      }
+      this.failures += 1;
+      for (const call of frame) {
+        this.#underWay.delete(call.id);
+        call.settle(error);
+      }
+    };
+    this.#client.makeUnaryRequest(path, encodeFrame, decodeBatch, frame, new Metadata(), options, done);
+  }
+}
+
+/** Tag and length of a call in its frame, at most. */
+const frameOverheadBytes = 6;
+
+/** SessionRequest and BatchRequest are both a list of calls in field 1. */
+function encodeFrame(frame: readonly Sending[]): Buffer {
+  const parts: Uint8Array[] = [];
+  for (const { bytes } of frame) parts.push(headerOf(bytes.length), bytes);
+  return Buffer.concat(parts);
+}
+
+function headerOf(length: number): Uint8Array {
+  const header = [0x0a];
+  let left = length;
+  for (; left >= 0x80; left >>>= 7) header.push((left & 0x7f) | 0x80);
+  header.push(left);
+  return Uint8Array.from(header);
+}
+
+function decodeSession(bytes: Buffer): SessionResponse {
+  return SessionResponse.decode(bytes);
+}
+
+function decodeBatch(bytes: Buffer): BatchResponse {
+  return BatchResponse.decode(bytes);
+}
+
+function serviceError(code: status, details: string, metadata = new Metadata()): ServiceError {
+  return Object.assign(new Error(details), { code, details, metadata });
+}

@@ -1,0 +1,64 @@
+import { jsonCodec, type Codec } from './codec.js';
+import type { Operation } from './operation.js';
+
+/** A database handle inside of an open transaction: of `pg`, or made of any other client by one function. */
+export interface ReceiptHandle {
+  /** Answers the rows, alone or as `rows`. */
+  query(
+    text: string,
+    values: unknown[],
+  ): PromiseLike<{ readonly rows: readonly unknown[] } | readonly unknown[]>;
+}
+
+/**
+ * Does something in the service's own Postgres exactly once: the receipt commits together with the business rows, or not at all. When the
+ * receipt is there already, the function does not run, and what it returned then is given back: so a crash between that commit
+ * and the storing of the result is harmless. Of two executions at once the second waits for the first one's commit. The table is
+ * made by `receipts.sql`; `db` must be in a transaction, which this neither begins nor commits, of isolation READ COMMITTED.
+ */
+export async function withReceipt<T>(
+  db: ReceiptHandle,
+  { ref, fencingToken }: Pick<Operation, 'ref' | 'fencingToken'>,
+  run: () => Promise<T>,
+  codec: Codec<T> = jsonCodec(),
+): Promise<T> {
+  const identity = [ref.namespace, ref.scope, ref.key];
+  const [written] = await rowsOf<{ xid: string }>(db, writeReceipt, [...identity, String(fencingToken)]);
+  if (written === undefined) {
+    const [found] = await rowsOf<{ result: Uint8Array | null }>(db, readReceipt, identity);
+    if (found?.result) return decoded(found.result, codec);
+    throw new Error(
+      'the receipt is of a function that did not return: withReceipt ran outside of a transaction, or above READ COMMITTED',
+    );
+  }
+  const value = await run();
+  const stored = await rowsOf(db, keepResult, [...identity, encoded(value, codec), written.xid]);
+  if (stored.length === 0) throw new Error('withReceipt needs a handle that is in a transaction');
+  return value;
+}
+
+const writeReceipt = `
+  INSERT INTO onceward_receipt (namespace, scope, key, fencing_token) VALUES ($1, $2, $3, $4)
+  ON CONFLICT DO NOTHING
+  RETURNING pg_current_xact_id()::text AS xid`;
+const readReceipt = `
+  SELECT result FROM onceward_receipt WHERE namespace = $1 AND scope = $2 AND key = $3`;
+const keepResult = `
+  UPDATE onceward_receipt SET result = $4
+  WHERE namespace = $1 AND scope = $2 AND key = $3 AND pg_current_xact_id()::text = $5
+  RETURNING 1`;
+
+async function rowsOf<Row>(db: ReceiptHandle, text: string, values: unknown[]): Promise<readonly Row[]> {
+  const answer = await db.query(text, values);
+  return ('rows' in answer ? answer.rows : answer) as readonly Row[];
+}
+
+/** A byte in front tells no value from an empty one. */
+function encoded<T>(value: T, codec: Codec<T>): Buffer {
+  const payload = codec.encode(value);
+  return payload === undefined ? Buffer.from([0]) : Buffer.concat([Buffer.from([1]), payload]);
+}
+
+function decoded<T>(stored: Uint8Array, codec: Codec<T>): T {
+  return codec.decode(stored[0] === 0 ? undefined : stored.subarray(1));
+}

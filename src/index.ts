@@ -1,0 +1,16 @@
+export { connectOnceward, type Onceward, type OncewardOptions } from './client/onceward.js';
+export { guard, FinalError, type GuardSpec } from './client/guard.js';
+export { jsonCodec, type Codec } from './client/codec.js';
+export { currentOperation, type Operation } from './client/operation.js';
+export { OperationError, type OperationReason } from './client/operation-error.js';
+export { CallError } from './client/call-error.js';
+export { idempotentService, unreplayedNames } from './client/service.js';
+export type { ServiceOptions } from './client/guarded-method.js';
+export type { MethodPolicy } from './client/method-policy.js';
+export type { GuardOptions } from './client/operation-spec.js';
+export { propagate, keyed, type KeyedCall, type PropagationOptions } from './client/propagate.js';
+export type { RetryOptions } from './client/retry-rule.js';
+export { withReceipt, type ReceiptHandle } from './client/with-receipt.js';
+export { finalCodes } from './core/final-codes.js';
+export type { Fingerprint } from './core/fingerprint.js';
+export type { KeyRef } from './core/key.js';

@@ -1,0 +1,163 @@
+import {
+  context,
+  metrics,
+  propagation,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+  type Attributes,
+  type Context,
+  type Span,
+  type TextMapGetter,
+} from '@opentelemetry/api';
+
+/**
+ * What the SDK shows of the operations it guards: spans `onceward.operation` with `onceward.begin`, `.wait`, `.execute` and
+ * `.finish` inside, and metrics. A key appears as its hash only. Without an OpenTelemetry SDK in the process all of it does nothing.
+ */
+const scope = 'onceward';
+/** In baggage: the hash of the chain's first key, so that every service of a chain can be searched by it. */
+const rootEntry = 'onceward.root';
+
+export interface OperationNames {
+  readonly namespace: string;
+  readonly operation: string;
+  /** Stands for namespace, scope and key. */
+  readonly keyHash: string;
+}
+
+export type SpanName = 'begin' | 'wait' | 'execute' | 'finish';
+
+export function createOperationMetrics() {
+  const meter = metrics.getMeter(scope);
+  const seconds = { unit: 's', advice: { explicitBucketBoundaries: [...bucketsS] } };
+  return {
+    outcomes: meter.createCounter('onceward.operation.outcomes', {
+      description: 'Answers of Begin, by outcome; `unguarded` is an execution that failing open let through',
+    }),
+    duplicates: meter.createCounter('onceward.operation.duplicates', {
+      description: 'Operations that were finished, or being executed, already',
+    }),
+    mismatches: meter.createCounter('onceward.operation.mismatches', {
+      description: 'Keys that were used for another operation or request',
+    }),
+    takeovers: meter.createCounter('onceward.operation.takeovers', {
+      description: 'Executions after the lease of an earlier one lapsed',
+    }),
+    leasesLost: meter.createCounter('onceward.operation.leases_lost', {
+      description: 'Executions whose finish was refused because another took over',
+    }),
+    waits: meter.createHistogram('onceward.operation.wait.duration', {
+      description: 'Time spent waiting for another execution',
+      ...seconds,
+    }),
+    overhead: meter.createHistogram('onceward.operation.overhead', {
+      description: 'Time that Begin and the finish add to an execution',
+      ...seconds,
+    }),
+    inFlight: meter.createUpDownCounter('onceward.operation.in_flight', {
+      description: 'Executions under way',
+    }),
+  } as const;
+}
+
+const bucketsS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+export type OperationMetrics = ReturnType<typeof createOperationMetrics>;
+
+/** The span of one guarded operation, and of its parts. */
+export class OperationTrace {
+  /** With the operation's span, and the root's hash in the baggage. */
+  readonly context: Context;
+  readonly #span: Span;
+
+  /** `remote`: the parent is another process, so this is the entry into this one. */
+  constructor({ namespace, operation, keyHash }: OperationNames, parent: Context, remote: boolean) {
+    const baggage = propagation.getBaggage(parent) ?? propagation.createBaggage();
+    const rootHash = baggage.getEntry(rootEntry)?.value ?? keyHash;
+    const rooted = propagation.setBaggage(parent, baggage.setEntry(rootEntry, { value: rootHash }));
+    const attributes: Attributes = {
+      'onceward.namespace': namespace,
+      'onceward.operation': operation,
+      'onceward.key.hash': keyHash,
+      'onceward.root.hash': rootHash,
+    };
+    const kind = remote ? SpanKind.SERVER : SpanKind.INTERNAL;
+    this.#span = trace.getTracer(scope).startSpan('onceward.operation', { kind, attributes }, rooted);
+    this.context = trace.setSpan(rooted, this.#span);
+  }
+
+  /** Names this span to the coordinator, which gives it back in replays; empty without an OpenTelemetry SDK. */
+  get traceparent(): string {
+    const { traceId, spanId, traceFlags } = this.#span.spanContext();
+    if (!trace.isSpanContextValid(this.#span.spanContext())) return '';
+    return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
+  }
+
+  set(attributes: Attributes): void {
+    this.#span.setAttributes(attributes);
+  }
+
+  /** From a replay to the operation that was executed. */
+  linkTo(traceparent: string): void {
+    const [, traceId, spanId, flags] =
+      /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(traceparent) ?? [];
+    if (traceId === undefined || spanId === undefined || flags === undefined) return;
+    const original = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
+    this.#span.addLink({ context: original, attributes: { 'onceward.link': 'original' } });
+  }
+
+  /** Runs one part in a span of its own; a part that throws is an error. */
+  async part<T>(name: SpanName, run: (span: Span) => Promise<T>): Promise<T> {
+    const kind = name === 'execute' ? SpanKind.INTERNAL : SpanKind.CLIENT;
+    const span = trace.getTracer(scope).startSpan(`onceward.${name}`, { kind }, this.context);
+    try {
+      return await context.with(trace.setSpan(this.context, span), () => run(span));
+    } catch (error) {
+      fail(span, error);
+      throw error;
+    } finally {
+      span.end();
+    }
+  }
+
+  end(error?: unknown): void {
+    if (error !== undefined) fail(this.#span, error);
+    this.#span.end();
+  }
+}
+
+/** The caller's context out of what came with a call, unless something in this process already took it out. */
+export function callerContext<Carrier>(
+  carrier: Carrier,
+  getter: TextMapGetter<Carrier>,
+): { readonly parent: Context; readonly remote: boolean } {
+  const active = context.active();
+  if (trace.getSpan(active) !== undefined) return { parent: active, remote: false };
+  const parent = propagation.extract(active, carrier, getter);
+  return { parent, remote: trace.getSpanContext(parent)?.isRemote === true };
+}
+
+/** What goes along with a call to another service. */
+export function injectContext<Carrier>(
+  carrier: Carrier,
+  set: (carrier: Carrier, name: string, value: string) => void,
+): void {
+  propagation.inject(context.active(), carrier, { set });
+}
+
+export function activeContext(): Context {
+  return context.active();
+}
+
+/** The type of an error and never its message, which may tell what was in the request. */
+function fail(span: Span, error: unknown): void {
+  const type =
+    error instanceof Error && 'reason' in error
+      ? String(error.reason)
+      : error instanceof Error
+        ? error.name
+        : '_OTHER';
+  span.setAttribute('error.type', type);
+  span.setStatus({ code: SpanStatusCode.ERROR });
+}
