@@ -51,12 +51,10 @@ export function replayedEnd({ result, finishTime }: Replay): End & { readonly pa
   const stored = result ?? storedResult(new Uint8Array(), '', [], []);
   const initial = stored.initialMetadata.length > 0 ? replayedMetadata(stored.initialMetadata) : undefined;
   const trailing = replayedMetadata(stored.trailingMetadata);
-  const marks = new Metadata();
-  marks.set(metadataNames.replayed, 'true');
-  if (finishTime !== undefined) marks.set(metadataNames.finishTime, finishTime.toISOString());
   const failure = replayedFailure(stored) ?? (stored.payloadOmitted ? tooLarge() : undefined);
   if (failure !== undefined) trailing.merge(failure.metadata);
-  trailing.merge(marks);
+  trailing.set(metadataNames.replayed, 'true');
+  if (finishTime !== undefined) trailing.set(metadataNames.finishTime, finishTime.toISOString());
   return { failure, initial, trailing, payload: stored.payload ?? new Uint8Array() };
 }
 

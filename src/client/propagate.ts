@@ -71,7 +71,8 @@ export function propagate(options: PropagationOptions = {}): Interceptor {
       stampCall(metadata, call, operation, method, message);
     };
     if (!method.requestStream && !method.responseStream && retry !== undefined) {
-      return retriedCall(first, () => nextCall(rest), stamp, retry);
+      const deadlineTime = Number(rest.deadline ?? Infinity);
+      return retriedCall(first, () => nextCall(rest), stamp, retry, deadlineTime);
     }
     return method.requestStream ? stampedAtStart(first, stamp) : stampedAtMessage(first, stamp);
   };

@@ -80,11 +80,11 @@ export function replayedMetadata(entries: readonly MetadataEntry[]): Metadata {
   return metadata;
 }
 
-/** The failure that was stored; undefined for a success. */
-export function replayedFailure({ status: stored, trailingMetadata }: Result): Failure | undefined {
+/** The failure that was stored, with its details as its only metadata; undefined for a success. */
+export function replayedFailure({ status: stored }: Result): Failure | undefined {
   const code = statusCodeOf(stored?.code ?? status.OK);
   if (stored === undefined || code === status.OK) return undefined;
-  const metadata = replayedMetadata(trailingMetadata);
+  const metadata = new Metadata();
   if (stored.details.length > 0) metadata.set(detailsName, stored.details);
   return { code, message: stored.message, metadata };
 }

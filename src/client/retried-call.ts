@@ -17,6 +17,8 @@ export function retriedCall(
   again: () => ReturnType<NextCall>,
   stamp: (metadata: Metadata, message: unknown) => void,
   rule: RetryRule,
+  /** Of the whole call, ms since the epoch. */
+  deadlineTime: number,
 ): InterceptingCall {
   let current = first;
   let attempts = 0;
@@ -39,7 +41,7 @@ export function retriedCall(
       },
       onReceiveStatus: (end) => {
         const delayMs = end.code === status.OK ? undefined : rule(end, attempts);
-        if (delayMs === undefined) {
+        if (delayMs === undefined || Date.now() + delayMs >= deadlineTime) {
           if (initial !== undefined) listener.onReceiveMetadata(initial);
           for (const reply of replies) listener.onReceiveMessage(reply);
           listener.onReceiveStatus(end);

@@ -54,7 +54,7 @@ function toldOf(error: unknown): Told {
     return { code: status.UNAVAILABLE, reason: 'COORDINATOR_UNAVAILABLE', message: text, retryAfterMs };
   }
   // The service itself is set up wrongly: nothing its caller could mend.
-  return { code: status.INTERNAL, reason, message: `the coordinator refused this service: ${reason}` };
+  return { code: status.INTERNAL, reason, message: `the coordinator refused this service: ${message}` };
 }
 
 /** What a caller did wrong with its key. */

@@ -42,13 +42,13 @@ export function idempotentService(
   const registry = options.descriptors && readDescriptors(options.descriptors);
   const unknown = new Set(Object.keys(options.methods ?? {}));
   for (const [name, method] of Object.entries(definition as Record<string, NamedMethod>)) {
+    const methodName = method.path.slice(method.path.lastIndexOf('/') + 1);
+    unknown.delete(methodName);
     const handler = implementation[name] ?? implementation[method.originalName ?? name];
     methods[name] = method;
     if (handler === undefined) continue;
     handlers[name] = handler;
     const descriptor = methodDescriptor(registry, method.path);
-    const methodName = method.path.slice(method.path.lastIndexOf('/') + 1);
-    unknown.delete(methodName);
     const policy = {
       ...options,
       ...defined(declaredPolicy(registry, descriptor, method)),

@@ -1,0 +1,170 @@
+import { Metadata, status, type ServerWritableStream } from '@grpc/grpc-js';
+import { expect, onTestFinished, test } from 'vitest';
+import type { ServiceOptions } from '../../src/client/guarded-method.js';
+import { currentOperation } from '../../src/client/operation.js';
+import { idempotentService } from '../../src/client/service.js';
+import { State } from '../../src/gen/onceward/v1/record.js';
+import { refOf } from '../support/calls.js';
+import {
+  shopClient,
+  shopMethod,
+  shopService,
+  startServer,
+  type ChargeReply,
+  type ChargeRequest,
+  type Received,
+} from '../support/shop-service.js';
+import { until } from '../support/until.js';
+import { useOnceward } from '../support/use-onceward.js';
+
+const used = useOnceward();
+
+type Call = ServerWritableStream<ChargeRequest, ChargeReply>;
+
+async function parcelsWith(handler: (call: Call) => unknown, options: ServiceOptions = {}) {
+  const runs: Call[] = [];
+  const Parcels = (call: Call) => {
+    runs.push(call);
+    return handler(call);
+  };
+  const server = await startServer(...idempotentService(used.onceward, shopService, { Parcels }, options));
+  const client = shopClient(server.address);
+  onTestFinished(() => {
+    client.close();
+    server.stop();
+  });
+  const keys = `stream-${runCount++}`;
+  return {
+    runs,
+    call: (more = {}) => client.call('Parcels', { order: 'o' }, { key: keys, ...more }),
+    key: keys,
+  };
+}
+let runCount = 0;
+
+function charges({ messages }: Received): string[] {
+  return messages.map((bytes) => shopMethod('Charge').responseDeserialize(bytes).charge);
+}
+
+const parcel = (charge: string): ChargeReply => ({ charge, number: 1 });
+
+test('a streamed reply is replayed message by message', async () => {
+  const { call, runs } = await parcelsWith((stream) => {
+    const initial = new Metadata();
+    initial.set('x-region', 'eu');
+    stream.sendMetadata(initial);
+    for (const charge of ['a', 'b', '']) stream.write(parcel(charge));
+    const trailing = new Metadata();
+    trailing.set('x-count', '3');
+    stream.end(trailing);
+  });
+  const [first, second] = [await call(), await call()];
+  expect(charges(first)).toEqual(['a', 'b', '']);
+  expect(second.messages).toEqual(first.messages);
+  for (const answer of [first, second]) {
+    expect(answer.initial.get('x-region')).toEqual(['eu']);
+    expect(answer.status).toMatchObject({ code: status.OK });
+    expect(answer.status.metadata.get('x-count')).toEqual(['3']);
+  }
+  expect(second.status.metadata.get('onceward-replayed')).toEqual(['true']);
+  expect(runs).toHaveLength(1);
+});
+
+test('a stream without messages is a reply too', async () => {
+  const { call, runs } = await parcelsWith((stream) => stream.end());
+  const [first, second] = [await call(), await call()];
+  expect([first.messages, second.messages]).toEqual([[], []]);
+  expect(second.status.code).toBe(status.OK);
+  expect(runs).toHaveLength(1);
+});
+
+test.each<[string, (stream: Call) => unknown]>([
+  [
+    'emits it',
+    (stream) =>
+      stream.emit(
+        'error',
+        Object.assign(new Error('none left'), { code: status.NOT_FOUND, details: 'none left' }),
+      ),
+  ],
+  [
+    'is destroyed with it',
+    (stream) =>
+      stream.destroy(Object.assign(new Error('none left'), { code: status.NOT_FOUND, details: 'none left' })),
+  ],
+])('a final failure is its reply alone, when the handler %s', async (_, end) => {
+  const { call, runs } = await parcelsWith((stream) => {
+    stream.write(parcel('a'));
+    end(stream);
+  });
+  for (const answer of [await call(), await call()]) {
+    expect(answer.messages).toEqual([]);
+    expect(answer.status).toMatchObject({ code: status.NOT_FOUND, details: 'none left' });
+  }
+  expect(runs).toHaveLength(1);
+});
+
+test('a handler that rejects frees the key', async () => {
+  const { call, runs } = await parcelsWith(async (stream) => {
+    stream.write(parcel('a'));
+    await Promise.resolve();
+    if (runs.length === 1) throw new Error('boom');
+    stream.end();
+  });
+  expect((await call()).status).toMatchObject({ code: status.UNKNOWN, details: 'boom' });
+  expect(charges(await call())).toEqual(['a']);
+  expect(runs).toHaveLength(2);
+});
+
+test('nothing is sent before it is stored', async () => {
+  let end: () => void = () => undefined;
+  const { call, key } = await parcelsWith((stream) => {
+    stream.write(parcel('a'));
+    end = () => stream.end();
+  });
+  const left = await call({ options: { deadline: Date.now() + 300 } });
+  expect(left).toMatchObject({ messages: [], status: { code: status.DEADLINE_EXCEEDED } });
+  end();
+  await until(
+    'it is stored',
+    async () => (await used.onceward.calls.lookup({ ref: refOf(key) })).state === State.COMPLETED,
+  );
+  expect(charges(await call())).toEqual(['a']);
+});
+
+test('beyond the bound a reply flows, and is done without a replay', async () => {
+  const names = Array.from({ length: 200 }, (_, i) => `parcel ${i}`);
+  const { call, runs } = await parcelsWith(
+    async (stream) => {
+      expect(currentOperation()?.attempt).toBe(1);
+      for (const name of names) {
+        if (!stream.write(parcel(name))) await new Promise((resolve) => stream.once('drain', resolve));
+      }
+      stream.end();
+    },
+    { maxStreamBytes: 1000 },
+  );
+  const first = await call();
+  expect(charges(first)).toEqual(names);
+  expect(first.status.code).toBe(status.OK);
+  const second = await call();
+  expect(second).toMatchObject({ messages: [], status: { code: status.FAILED_PRECONDITION } });
+  expect(second.status.details).toBe('it was done, and its result was too large to keep');
+  expect(runs).toHaveLength(1);
+});
+
+test('duplicates in flight wait for the whole reply', async () => {
+  let end: () => void = () => undefined;
+  const { call, runs } = await parcelsWith((stream) => {
+    stream.write(parcel('a'));
+    end = () => {
+      stream.write(parcel('b'));
+      stream.end();
+    };
+  });
+  const calls = [call(), call(), call()];
+  await until('one runs', () => runs.length === 1);
+  end();
+  for (const answer of await Promise.all(calls)) expect(charges(answer)).toEqual(['a', 'b']);
+  expect(runs).toHaveLength(1);
+});
