@@ -65,10 +65,15 @@ describe('duplicates in flight', () => {
     const key = newKey();
     const [coordinator] = used.setup.coordinators;
     const waited = await counterOf(coordinator!, 'begin.waited');
+    const inProgress = await counterOf(coordinator!, 'begin.in_progress');
     const first = client.call('Charge', {}, { key });
     const cancel = until('it waits', async () => (await counterOf(coordinator!, 'begin.waited')) > waited);
     const left = await client.call('Charge', {}, { key, cancel });
     expect(left.status.code).toBe(status.CANCELLED);
+    // Once for the Begin that found it busy, once for the wait that ended.
+    await until('it waits no longer', async () => {
+      return (await counterOf(coordinator!, 'begin.in_progress')) >= inProgress + 2n;
+    });
     fail();
     expect((await first).status.code).toBe(status.UNAVAILABLE);
     expect(reply(await client.call('Charge', {}, { key }))).toMatchObject({ charge: 'ch_1' });
