@@ -18,10 +18,13 @@ export interface ReceiptHandle {
  */
 export async function withReceipt<T>(
   db: ReceiptHandle,
-  { ref, fencingToken }: Pick<Operation, 'ref' | 'fencingToken'>,
+  operation: Pick<Operation, 'ref' | 'fencingToken'> | undefined,
   run: () => Promise<T>,
   codec: Codec<T> = jsonCodec(),
 ): Promise<T> {
+  if (operation === undefined)
+    throw new Error('withReceipt needs an operation: it was called outside of one');
+  const { ref, fencingToken } = operation;
   const identity = [ref.namespace, ref.scope, ref.key];
   const [written] = await rowsOf<{ xid: string }>(db, writeReceipt, [...identity, String(fencingToken)]);
   if (written === undefined) {

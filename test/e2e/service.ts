@@ -1,0 +1,98 @@
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
+import { context, propagation, trace } from '@opentelemetry/api';
+import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
+import { BasicTracerProvider, SimpleSpanProcessor, type ReadableSpan } from '@opentelemetry/sdk-trace-base';
+import { Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import pg from 'pg';
+import { connectOnceward, idempotentService } from '../../src/index.js';
+import { serviceOf } from './example.js';
+
+/** A span as the run looks at it. */
+export interface SeenSpan {
+  readonly name: string;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly attributes: Readonly<Record<string, unknown>>;
+  readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
+}
+
+/** Arguments of each service's process. */
+export interface ServiceArguments {
+  readonly port: string;
+  readonly databaseUrl: string;
+  readonly coordinator: string;
+  /** Of the service it calls. */
+  readonly next: string;
+}
+
+export function serviceArguments(): ServiceArguments {
+  const [port = '0', databaseUrl = '', coordinator = '', next = ''] = process.argv.slice(2);
+  return { port, databaseUrl, coordinator, next };
+}
+
+/** Serves until the run ends. */
+export function serve(
+  name: 'Shop' | 'Payment' | 'Ledger',
+  namespace: string,
+  { port, coordinator }: ServiceArguments,
+  handlers: UntypedServiceImplementation,
+): void {
+  const onceward = connectOnceward({ addresses: [coordinator], namespace });
+  const server = new Server();
+  server.addService(...idempotentService(onceward, serviceOf(name), handlers));
+  server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
+    if (error) throw error;
+    process.send?.({ port: bound });
+  });
+  process.on('disconnect', () => process.exit());
+}
+
+/** Business rows and receipt commit together, or not at all. */
+export async function inTransaction<T>(pool: pg.Pool, run: (tx: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  try {
+    await client.query('BEGIN');
+    const value = await run(client);
+    await client.query('COMMIT');
+    return value;
+  } catch (error) {
+    await client.query('ROLLBACK');
+    throw error;
+  } finally {
+    client.release();
+  }
+}
+
+export function openPool({ databaseUrl }: ServiceArguments): pg.Pool {
+  return new pg.Pool({ connectionString: databaseUrl, max: 8 });
+}
+
+/** Gives every span that ended to `see`. */
+export function trackSpans(see: (span: SeenSpan) => void): void {
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  propagation.setGlobalPropagator(
+    new CompositePropagator({ propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()] }),
+  );
+  const seen = (span: ReadableSpan): SeenSpan => {
+    const { traceId, spanId } = span.spanContext();
+    const { name, attributes, links } = span;
+    return { name, traceId, spanId, attributes, links: links.map((link) => link.context) };
+  };
+  const exporter = {
+    export: (spans: ReadableSpan[], done: (result: { code: 0 }) => void) => {
+      for (const span of spans) see(seen(span));
+      done({ code: 0 });
+    },
+    shutdown: () => Promise.resolve(),
+  };
+  trace.setGlobalTracerProvider(
+    new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }),
+  );
+}
+
+/** The same, over the channel to the run. */
+export function reportSpans(): void {
+  trackSpans((span) => {
+    if (span.name === 'onceward.operation') process.send?.({ span });
+  });
+}
