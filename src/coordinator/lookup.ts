@@ -15,6 +15,7 @@ export interface LookupRequest {
 export interface LookupAnswer extends Seen {
   /** Oldest first, as many as fit into one answer; empty unless asked for. */
   readonly children: readonly Seen[];
+  readonly childrenOmitted: boolean;
 }
 
 /** The record without side effect; an expired one is not found, swept or not. */
@@ -27,9 +28,12 @@ export async function lookup(parts: Parts, request: LookupRequest): Promise<Look
   if (seen === undefined || seen.record.recordExpireTime <= seen.nowTime) {
     throw new OncewardError('RECORD_NOT_FOUND', 'no such record');
   }
-  if (!request.withLineage) return { ...seen, children: [] };
+  if (!request.withLineage) return { ...seen, children: [], childrenOmitted: false };
   const result = 'result' in seen.record ? seen.record.result : undefined;
   const resultBytes = (result?.payload?.length ?? 0) + (result?.envelope.length ?? 0);
   const leftBytes = limits.answerBytes - bytesOfRecord(seen) - resultBytes;
-  return { ...seen, children: fitting(await parts.store.readChildren(ref), leftBytes) };
+  // One more than is told, so that the answer can say whether it is whole.
+  const found = await parts.store.readChildren(ref, limits.children + 1);
+  const children = fitting(found.slice(0, limits.children), leftBytes);
+  return { ...seen, children, childrenOmitted: children.length < found.length };
 }

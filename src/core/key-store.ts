@@ -22,7 +22,8 @@ export interface KeyStore {
   watch(ref: KeyRef, fencingToken: bigint): Promise<boolean>;
 
   read(ref: KeyRef, withResult: boolean): Promise<Seen | undefined>;
-  readChildren(ref: KeyRef): Promise<readonly Seen[]>;
+  /** Oldest first, whatever their namespace and scope. */
+  readChildren(ref: KeyRef, limit: number): Promise<readonly Seen[]>;
   listRecords(filter: RecordFilter): Promise<readonly Seen[]>;
 
   /** Decides an INDETERMINATE (or lapsed PARK) record, with its audit entry; false when it is not one. */

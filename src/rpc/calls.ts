@@ -45,7 +45,7 @@ export function callsOf(coordinator: Coordinator): Calls {
     },
     lookup: async ({ ref, withResult, withLineage }) => {
       const answer = await coordinator.lookup({ ref, withResult, withLineage });
-      return recordOf(answer, answer.children);
+      return recordOf(answer, answer.children, answer.childrenOmitted);
     },
   };
 }

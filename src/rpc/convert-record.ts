@@ -10,7 +10,11 @@ import { dateOf, durationOf } from './duration.js';
 import { wireResultOf } from './result.js';
 
 /** A record as Lookup and ListRecords show it. */
-export function recordOf({ record, nowTime }: Seen, children: readonly Seen[] = []): Record {
+export function recordOf(
+  { record, nowTime }: Seen,
+  children: readonly Seen[] = [],
+  childrenOmitted = false,
+): Record {
   const state = stateAt(record, nowTime);
   return {
     ref: record.ref,
@@ -31,6 +35,7 @@ export function recordOf({ record, nowTime }: Seen, children: readonly Seen[] = 
     lastError: record.lastError && lastErrorOf(record.lastError),
     traceparent: record.traceparent,
     recordExpireTime: dateOf(record.recordExpireTime),
+    childrenOmitted,
   };
 }
 

@@ -1,4 +1,3 @@
-import { limits } from '../core/limits.js';
 import type { AuditEntry, KeyStore, Partition, SyncAnswer } from '../core/key-store.js';
 import type { Policy } from '../core/policy.js';
 import { toOncewardError } from './failure.js';
@@ -39,8 +38,8 @@ type Reads = Pick<
 export function operatorReads(pool: Pool): Reads {
   const rows = (query: PreparedQuery) => translate(pool.use((run) => run(query)));
   return {
-    async readChildren(ref) {
-      const found = await rows(queries.readChildren.one({ ...ref, row_limit: limits.children }));
+    async readChildren(ref, limit) {
+      const found = await rows(queries.readChildren.one({ ...ref, row_limit: limit }));
       return found.map(seenOf);
     },
 

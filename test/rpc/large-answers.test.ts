@@ -55,6 +55,7 @@ test('lineage is as much as fits beside the result, oldest first, also on a sess
   expect(keys).toEqual(keys.map((_, i) => String(i + 1).padStart(4, '0')));
   const alone = await one.coordinator.lookup({ ...lookup, withResult: false });
   expect(alone.children.length).toBeGreaterThan(keys.length);
+  expect([record.childrenOmitted, alone.childrenOmitted]).toEqual([true, true]);
 
   const session = openSession(one.address);
   session.send({ id: 1n, request: { $case: 'lookup', value: lookup } });

@@ -47,6 +47,7 @@ describe('Lookup', () => {
       lastError: undefined,
       traceparent,
       recordExpireTime: record.recordExpireTime,
+      childrenOmitted: false,
     });
     expect(millisecondsOf(record.leaseLeft)).toBeGreaterThan(0);
     // 30 s of lease and 7 days of abandoned retention.
@@ -105,6 +106,61 @@ describe('lineage', () => {
     expect(found.children[0]).toMatchObject({ parent, state: State.IN_PROGRESS });
     expect((await lookup('order')).children).toEqual([]);
     expect((await lookup('grandchild')).parent).toEqual(refOf('step-1'));
+  });
+  test('children are found in other namespaces and scopes', async () => {
+    await putNamespace(one, 'payments');
+    await putNamespace(one, 'shipping');
+    const parent = refOf('cross', 'test', 'acme');
+    await execute(one, 'cross', { ref: parent });
+    const refs = [
+      refOf('charge', 'payments', 'acme'),
+      refOf('ship', 'shipping'),
+      refOf('cross', 'test', 'other'),
+    ];
+    for (const ref of refs) await execute(one, ref.key, { ref, parent });
+    // The same key called from elsewhere is not its child.
+    await execute(one, 'stranger', { ref: refOf('stranger', 'payments'), parent: refOf('cross') });
+    const { children, childrenOmitted } = await one.coordinator.lookup({ ref: parent, withLineage: true });
+    expect(children.map(({ ref }) => ref)).toEqual(refs);
+    expect(childrenOmitted).toBe(false);
+  });
+  test('an expired parent is not found, while its living children still name it', async () => {
+    const parent = refOf('gone');
+    await execute(one, 'gone');
+    for (const key of ['lives', 'is-gone-too']) await execute(one, key, { parent });
+    await execute(one, 'below', { parent: refOf('lives') });
+    await expireRecord(setup.database, 'is-gone-too');
+    expect((await lookup('gone', { withLineage: true })).children.map(({ ref }) => ref?.key)).toEqual([
+      'lives',
+    ]);
+    await expireRecord(setup.database, 'gone');
+    expect(await caught(lookup('gone', { withLineage: true }))).toMatchObject({ reason: 'RECORD_NOT_FOUND' });
+    expect(await lookup('lives', { withLineage: true })).toMatchObject({
+      parent,
+      children: [{ ref: refOf('below'), children: [] }],
+    });
+  });
+  test('a thousand children are told, and that there are more', async () => {
+    await execute(one, 'prolific');
+    const bear = (from: number, to: number) =>
+      setup.database.query(
+        `INSERT INTO onceward.record (namespace, scope, key, state, on_lapse, attempt, fencing_token, create_time,
+           record_expire_time, operation, attempt_id, last_error_status, last_error_time,
+           parent_namespace, parent_scope, parent_key)
+         SELECT 'test', '', 'child-' || i, 'RELEASED', 'RERUN', 1, 1, now() + i * interval '1 s', 'infinity', 'o', 'a',
+           '', now(), 'test', '', 'prolific'
+         FROM generate_series($1::int, $2::int) i`,
+        [from, to],
+      );
+    await bear(1, 1000);
+    const whole = await lookup('prolific', { withLineage: true });
+    expect(whole.children).toHaveLength(1000);
+    expect(whole.childrenOmitted).toBe(false);
+    await bear(1001, 1001);
+    const cut = await lookup('prolific', { withLineage: true });
+    expect(cut.children.map(({ ref }) => ref)).toEqual(whole.children.map(({ ref }) => ref));
+    expect(cut.childrenOmitted).toBe(true);
+    expect((await lookup('prolific')).childrenOmitted).toBe(false);
   });
   test('the parent and the labels are those of the first Begin', async () => {
     await execute(one, 'first-wins', { parent: refOf('p1'), labels: { a: '1' } });

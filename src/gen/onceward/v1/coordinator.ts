@@ -337,7 +337,7 @@ export interface LookupRequest {
     | undefined;
   /** Include the result. */
   withResult: boolean;
-  /** Include the operations called from this one. */
+  /** Include the operations called from this one, of any namespace and scope: one level, each without its own children. */
   withLineage: boolean;
 }
 

@@ -261,7 +261,11 @@ export interface Record {
   /** W3C `traceparent` of the call that was granted last; empty if it had none. */
   traceparent: string;
   /** Until when the record answers anything at all (result, then tombstone; or abandoned); absent for ever. */
-  recordExpireTime: Date | undefined;
+  recordExpireTime:
+    | Date
+    | undefined;
+  /** True when more operations were called from this one than `children` tells; only with `with_lineage`. */
+  childrenOmitted: boolean;
 }
 
 export interface Record_LabelsEntry {
@@ -1043,6 +1047,7 @@ function createBaseRecord(): Record {
     lastError: undefined,
     traceparent: "",
     recordExpireTime: undefined,
+    childrenOmitted: false,
   };
 }
 
@@ -1098,6 +1103,9 @@ export const Record: MessageFns<Record> = {
     }
     if (message.recordExpireTime !== undefined) {
       Timestamp.encode(toTimestamp(message.recordExpireTime), writer.uint32(130).fork()).join();
+    }
+    if (message.childrenOmitted !== false) {
+      writer.uint32(136).bool(message.childrenOmitted);
     }
     return writer;
   },
@@ -1246,6 +1254,14 @@ export const Record: MessageFns<Record> = {
             message.recordExpireTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.childrenOmitted = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1319,6 +1335,11 @@ export const Record: MessageFns<Record> = {
         : isSet(object.record_expire_time)
         ? fromJsonTimestamp(object.record_expire_time)
         : undefined,
+      childrenOmitted: isSet(object.childrenOmitted)
+        ? globalThis.Boolean(object.childrenOmitted)
+        : isSet(object.children_omitted)
+        ? globalThis.Boolean(object.children_omitted)
+        : false,
     };
   },
 
@@ -1378,6 +1399,9 @@ export const Record: MessageFns<Record> = {
     if (message.recordExpireTime !== undefined) {
       obj.recordExpireTime = message.recordExpireTime.toISOString();
     }
+    if (message.childrenOmitted !== false) {
+      obj.childrenOmitted = message.childrenOmitted;
+    }
     return obj;
   },
 
@@ -1420,6 +1444,7 @@ export const Record: MessageFns<Record> = {
       : undefined;
     message.traceparent = object.traceparent ?? "";
     message.recordExpireTime = object.recordExpireTime ?? undefined;
+    message.childrenOmitted = object.childrenOmitted ?? false;
     return message;
   },
 };
