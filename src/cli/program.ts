@@ -10,6 +10,7 @@ import { forgetCommand } from './forget.js';
 import { heartbeatCommand } from './heartbeat.js';
 import { infoCommand } from './info.js';
 import type { Io } from './io.js';
+import { lineageCommand } from './lineage.js';
 import { listCommand } from './list.js';
 import { lookupCommand } from './lookup.js';
 import { mintKeyCommand } from './mint-key.js';
@@ -65,7 +66,15 @@ export async function createProgram(io: Io, first?: string): Promise<Command> {
 }
 
 const clientCommands: Readonly<Record<string, readonly ((io: Io) => Command)[]>> = {
-  Operations: [beginCommand, completeCommand, failCommand, heartbeatCommand, lookupCommand, mintKeyCommand],
+  Operations: [
+    beginCommand,
+    completeCommand,
+    failCommand,
+    heartbeatCommand,
+    lookupCommand,
+    lineageCommand,
+    mintKeyCommand,
+  ],
   Administration: [namespaceCommand, listCommand, resolveCommand, forgetCommand, auditCommand],
   Coordinator: [infoCommand, statsCommand, doctorCommand],
 };

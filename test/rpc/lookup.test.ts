@@ -3,6 +3,7 @@ import { birthTimeOf } from '../../src/core/key.js';
 import { OnLapse, State } from '../../src/gen/onceward/v1/record.js';
 import { execute, refOf, result } from '../support/calls.js';
 import { caught, violatedFields } from '../support/caught.js';
+import { insertChildren } from '../support/children.js';
 import {
   startCoordinator,
   startSetup,
@@ -142,21 +143,11 @@ describe('lineage', () => {
   });
   test('a thousand children are told, and that there are more', async () => {
     await execute(one, 'prolific');
-    const bear = (from: number, to: number) =>
-      setup.database.query(
-        `INSERT INTO onceward.record (namespace, scope, key, state, on_lapse, attempt, fencing_token, create_time,
-           record_expire_time, operation, attempt_id, last_error_status, last_error_time,
-           parent_namespace, parent_scope, parent_key)
-         SELECT 'test', '', 'child-' || i, 'RELEASED', 'RERUN', 1, 1, now() + i * interval '1 s', 'infinity', 'o', 'a',
-           '', now(), 'test', '', 'prolific'
-         FROM generate_series($1::int, $2::int) i`,
-        [from, to],
-      );
-    await bear(1, 1000);
+    await insertChildren(setup.database, refOf('prolific'), 1, 1000);
     const whole = await lookup('prolific', { withLineage: true });
     expect(whole.children).toHaveLength(1000);
     expect(whole.childrenOmitted).toBe(false);
-    await bear(1001, 1001);
+    await insertChildren(setup.database, refOf('prolific'), 1001, 1001);
     const cut = await lookup('prolific', { withLineage: true });
     expect(cut.children.map(({ ref }) => ref)).toEqual(whole.children.map(({ ref }) => ref));
     expect(cut.childrenOmitted).toBe(true);
