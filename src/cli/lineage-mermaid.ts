@@ -51,5 +51,7 @@ function labelOf({ ref, record }: LineageNode): readonly string[] {
  * colon, as text like `style:` would be taken for one.
  */
 function escaped(text: string): string {
-  return text.replace(/[^A-Za-z0-9 /.,-]/gu, (character) => `#${character.codePointAt(0) ?? 0};`);
+  // Mermaid decodes before it looks for formulas (`$$`) and icons (`fa:fa-car`): a blank of no width keeps them apart.
+  const apart = text.replace(/\$(?=\$)|:(?=fa-)/g, '$&\u200b');
+  return apart.replace(/[^A-Za-z0-9 /.,-]/gu, (character) => `#${character.codePointAt(0) ?? 0};`);
 }
