@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from life_cycle_test import RESULT, TestCase
-from once import FinalFailure, NotRun, duration, once
+from once import FinalFailure, NotRun, duration, once, seconds
 from onceward.v1 import admin_pb2, record_pb2
 
 
@@ -91,6 +91,7 @@ class Once(TestCase):
             end = time.monotonic() + 5
             while not lease.lost.wait(0.1) and time.monotonic() < end:
                 pass
+            self.assertGreater(seconds(self.lookup().lease_left), 0)
             return self.work(lease)
 
         self.once(slow, lease_s=2)
@@ -109,11 +110,11 @@ class Once(TestCase):
         def cut_off(lease):
             start = time.monotonic()
             self.assertTrue(lease.lost.wait(20))
-            self.assertLess(time.monotonic() - start, 4)
+            self.assertLess(time.monotonic() - start, 4.7)
             return self.work(lease)
 
         # Nobody took over, so what came of it counts.
-        self.assertEqual(self.once_without_heartbeats(cut_off, lease_s=4), RESULT)
+        self.assertEqual(self.once_without_heartbeats(cut_off, lease_s=5), RESULT)
         self.assertEqual(len(self.leases), 1)
 
     def test_gives_a_lease_up_when_a_heartbeat_is_refused(self):
