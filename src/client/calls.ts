@@ -1,5 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
-import { Client, status, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import {
   BeginRequest,
   Call,
@@ -17,7 +16,9 @@ import {
 import type { Record } from '../gen/onceward/v1/record.js';
 import { CallError, callErrorOf, callErrorOfStatus, localError } from './call-error.js';
 import { fromDuration, toDuration } from './duration.js';
-import { Session, type Sending } from './session.js';
+import { Links, type LinksOptions } from './links.js';
+import { Resender } from './resender.js';
+import { callBytes, type Sending } from './session.js';
 import { unaryCall } from './unary-call.js';
 
 export interface CallOptions {
@@ -47,84 +48,42 @@ export interface Calls {
   close(): void;
 }
 
-export interface CallsOptions {
-  /** `host:port` each, or gRPC targets. */
-  readonly addresses: readonly string[];
-  readonly credentials: ChannelCredentials;
-  readonly transport: 'session' | 'unary';
-}
-
-/** The way to one coordinator. */
-interface Link {
-  readonly session: Session;
-  /**
-   * Begins that wait have calls, and a connection, of their own: a unary call tells the coordinator when its caller leaves,
-   * and however many wait, finishing calls are not behind them.
-   */
-  readonly waiting: Client;
-}
-
 const defaultDeadlineMs = 10_000;
 /** Without an answer for so long a call goes to the next coordinator too, ms: all calls may be sent twice. */
 const tryMs = 3000;
-const backoff = { firstMs: 20, mostMs: 1000 };
-
-const channelOptions: ChannelOptions = {
-  'grpc.keepalive_time_ms': 10_000,
-  'grpc.keepalive_timeout_ms': 5000,
-  'grpc.max_reconnect_backoff_ms': 1000,
-  'grpc.initial_reconnect_backoff_ms': 50,
-  'grpc.enable_retries': 0,
-  'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
-};
+/** The same for the call that looks whether a coordinator is back, ms: most likely it is not. */
+const lookMs = 250;
+/** A try shorter than this would be given up by a busy machine, ms. */
+const tryLeastMs = 30;
 
 type Case = NonNullable<Call['request']>['$case'];
 type Response = NonNullable<Answer['response']>;
 
-export function createCalls({ addresses, credentials, transport }: CallsOptions): Calls {
-  const clients: Client[] = [];
-  const links = addresses.map((address): Link => {
-    const client = new Client(address, credentials, channelOptions);
-    const waiting = new Client(address, credentials, {
-      ...channelOptions,
-      'grpc.use_local_subchannel_pool': 1,
-    });
-    clients.push(client, waiting);
-    return { session: new Session(client, transport), waiting };
-  });
-  return new ResentCalls(links, () => {
-    for (const { session } of links) session.close();
-    for (const client of clients) client.close();
-  });
+export function createCalls(options: LinksOptions): Calls {
+  return new ResentCalls(new Links(options));
 }
 
 class ResentCalls implements Calls {
-  readonly #links: readonly Link[];
-  readonly #onClose: () => void;
+  readonly #links: Links;
+  readonly #resender: Resender;
   #nextId = 1n;
-  #nextLink = 0;
-  unreachableSince: number | undefined;
 
-  constructor(links: readonly Link[], onClose: () => void) {
+  constructor(links: Links) {
     this.#links = links;
-    this.#onClose = onClose;
+    this.#resender = new Resender(links.count);
+  }
+
+  get unreachableSince(): number | undefined {
+    return this.#resender.unreachableSince;
   }
 
   begin(request: Partial<BeginRequest>, options: BeginOptions = {}): Promise<BeginResponse> {
     const value = withDefaults(BeginRequest, request);
     const waitMs = fromDuration(value.wait);
     const deadlineTime = performance.now() + (options.deadlineMs ?? defaultDeadlineMs + waitMs);
-    if (waitMs === 0) {
-      const call = { $case: 'begin' as const, value };
-      return this.#framed('begin', call, deadlineTime, false, options.signal, options.onLate);
-    }
-    const untilTime = performance.now() + waitMs;
-    return this.#resent(deadlineTime, options.signal, (leftMs) => {
-      const stillMs = Math.max(1, untilTime - performance.now());
-      const { waiting } = this.#pickLink();
-      const call = { ...value, wait: toDuration(stillMs) };
-      return unaryCall(waiting, CoordinatorService.begin, call, leftMs, options.signal);
-    });
+    if (waitMs > 0) return this.#waitingBegin(value, waitMs, deadlineTime, options);
+    const call = { $case: 'begin' as const, value };
+    return this.#framed('begin', call, deadlineTime, false, options.signal, options.onLate);
   }
 
   complete(request: Partial<CompleteRequest>, options?: CallOptions): Promise<CompleteResponse> {
@@ -148,10 +107,41 @@ class ResentCalls implements Calls {
   }
 
   close(): void {
-    this.#onClose();
+    this.#resender.close();
+    this.#links.close();
   }
 
-  #framed<Kind extends Case>(
+  async #waitingBegin(
+    value: BeginRequest,
+    waitMs: number,
+    deadlineTime: number,
+    { signal, onLate }: BeginOptions,
+  ): Promise<BeginResponse> {
+    const untilTime = performance.now() + waitMs;
+    try {
+      return await this.#resender.untilAnswered(deadlineTime, signal, async (leftMs) => {
+        const stillMs = Math.max(1, untilTime - performance.now());
+        const { waiting } = this.#links.pick();
+        const call = { ...value, wait: toDuration(stillMs) };
+        const left = new AbortController();
+        const endLeave = this.#resender.onLeave(signal, () => left.abort());
+        try {
+          const tryEndMs = Math.min(leftMs, stillMs + tryMs);
+          return await unaryCall(waiting, CoordinatorService.begin, call, tryEndMs, left.signal);
+        } finally {
+          endLeave();
+        }
+      });
+    } catch (error) {
+      // A grant may have been on its way; the same attempt gets it again.
+      const unknown = error instanceof CallError && !error.fromCoordinator;
+      if (unknown && onLate !== undefined && !this.#resender.closed)
+        this.begin({ ...value, wait: undefined }).then(onLate, () => undefined);
+      throw error;
+    }
+  }
+
+  async #framed<Kind extends Case>(
     kind: Kind,
     request: NonNullable<Call['request']>,
     deadlineTime: number,
@@ -162,6 +152,10 @@ class ResentCalls implements Calls {
     const id = this.#nextId;
     this.#nextId += 1n;
     const bytes = Call.encode({ id, request }).finish();
+    if (bytes.length > callBytes) {
+      const text = `the ${kind} has ${bytes.length} bytes, and a message may have ${callBytes}`;
+      throw localError(status.INVALID_ARGUMENT, text);
+    }
     // An answer to a try that was given up counts only once the whole call was: a later try may have got it too.
     let left = false;
     let late: Response | undefined;
@@ -169,18 +163,19 @@ class ResentCalls implements Calls {
       if (left && response?.$case === kind) onLate?.(response.value as ValueOf<Kind>);
       else late = response;
     };
-    const answered = this.#resent(deadlineTime, signal, async (leftMs) => {
-      const response = await this.#sendOnce({ id, bytes, finishing }, leftMs, signal, leave);
-      if (response.$case === 'status') throw callErrorOfStatus(response.value);
-      if (response.$case !== kind)
-        throw localError(status.INTERNAL, `the coordinator answered a ${kind} otherwise`);
-      return response.value as ValueOf<Kind>;
-    });
-    return answered.catch((error: unknown) => {
+    try {
+      return await this.#resender.untilAnswered(deadlineTime, signal, async (leftMs) => {
+        const response = await this.#sendOnce({ id, bytes, finishing }, leftMs, signal, leave);
+        if (response.$case === 'status') throw callErrorOfStatus(response.value);
+        if (response.$case !== kind)
+          throw localError(status.INTERNAL, `the coordinator answered a ${kind} otherwise`);
+        return response.value as ValueOf<Kind>;
+      });
+    } catch (error) {
       left = true;
       leave(late);
       throw error;
-    });
+    }
   }
 
   /** One try on one link: its answer, or the error that says there is none. */
@@ -190,26 +185,27 @@ class ResentCalls implements Calls {
     signal: AbortSignal | undefined,
     onLate: (response: Response) => void,
   ): Promise<Response> {
-    const { session } = this.#pickLink();
+    const { session } = this.#links.pick();
+    const tryEndMs = this.#tryEndMs(leftMs, session.failing);
     return new Promise((resolve, reject) => {
       let left = false;
-      const end = () => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', cancel);
-      };
-      const leave = (code: status, text: string) => {
+      const leave = (error: CallError) => {
         left = true;
         end();
-        session.forget(sending);
-        reject(localError(code, text));
+        reject(error);
       };
-      const cancel = () => {
-        leave(status.CANCELLED, 'the caller left');
-      };
-      const tryEndMs = Math.min(leftMs, tryMs);
       const timer = setTimeout(() => {
-        leave(status.UNAVAILABLE, `no answer within ${Math.round(tryEndMs)} ms`);
+        session.overdue(sending);
+        leave(localError(status.UNAVAILABLE, `no answer within ${Math.round(tryEndMs)} ms`));
       }, tryEndMs);
+      const endLeave = this.#resender.onLeave(signal, () => {
+        session.forget(sending);
+        leave(this.#resender.leftError());
+      });
+      const end = () => {
+        clearTimeout(timer);
+        endLeave();
+      };
       const settle: Sending['settle'] = (answer) => {
         if (answer === undefined) return;
         if (left) {
@@ -221,62 +217,20 @@ class ResentCalls implements Calls {
         else resolve(answer);
       };
       const sending: Sending = { ...call, settle };
-      signal?.addEventListener('abort', cancel, { once: true });
-      if (signal?.aborted) cancel();
-      else session.send(sending);
+      session.send(sending);
     });
   }
 
-  /** Tries until a definite answer, or the deadline. */
-  async #resent<T>(
-    deadlineTime: number,
-    signal: AbortSignal | undefined,
-    attempt: (leftMs: number) => Promise<T>,
-  ): Promise<T> {
-    for (let tries = 0; ; tries += 1) {
-      try {
-        const value = await attempt(Math.max(1, deadlineTime - performance.now()));
-        this.unreachableSince = undefined;
-        return value;
-      } catch (error) {
-        if (!(error instanceof CallError)) throw error;
-        const now = performance.now();
-        if (error.code === status.UNAVAILABLE) this.unreachableSince ??= now;
-        else if (error.fromCoordinator) this.unreachableSince = undefined;
-        const delayMs = delayBeforeResend(error, tries, this.#links.length);
-        if (delayMs === undefined || signal?.aborted === true || now + delayMs >= deadlineTime) throw error;
-        // A caller that leaves ends the pause too; the next try then tells it so.
-        await pause(delayMs, undefined, signal && { signal }).catch(() => undefined);
-      }
-    }
-  }
-
-  /** The next in turn, those that failed last left out while there are others. */
-  #pickLink(): Link {
-    const inTurn = this.#links.map((_, i) => (this.#nextLink + i) % this.#links.length);
-    const at = inTurn.find((i) => this.#links[i]?.session.failures === 0) ?? inTurn[0] ?? 0;
-    this.#nextLink = at + 1;
-    const link = this.#links[at];
-    if (link === undefined) throw new Error('there is no coordinator');
-    return link;
+  /** How long one try may take: with several coordinators also a call in a hurry gets to another one. */
+  #tryEndMs(leftMs: number, failing: boolean): number {
+    const { count } = this.#links;
+    if (count === 1) return Math.min(leftMs, tryMs);
+    const share = Math.max(tryLeastMs, leftMs / Math.min(count, 3));
+    return Math.min(leftMs, share, failing ? lookMs : tryMs);
   }
 }
 
 type ValueOf<Kind extends Case> = Extract<Response, { $case: Kind }>['value'];
-
-/** Undefined when the error is an answer, and sending again would only get it again. */
-function delayBeforeResend(error: CallError, tries: number, links: number): number | undefined {
-  const unknown =
-    error.code === status.UNAVAILABLE || (!error.fromCoordinator && brokenCodes.has(error.code));
-  if (!unknown && error.retryAfterMs === undefined) return undefined;
-  // The first resends go to the other coordinators at once.
-  const round = Math.floor(tries / links);
-  const mostMs = Math.min(backoff.mostMs, backoff.firstMs * 2 ** Math.min(round, 10));
-  return (error.retryAfterMs ?? 0) + (tries < links - 1 ? 0 : Math.random() * mostMs);
-}
-
-/** What a broken connection, or a proxy on the way, may end a call with. */
-const brokenCodes: ReadonlySet<number> = new Set([status.UNIMPLEMENTED, status.INTERNAL, status.UNKNOWN]);
 
 function deadlineOf(options: CallOptions | undefined): number {
   return performance.now() + (options?.deadlineMs ?? defaultDeadlineMs);

@@ -18,10 +18,14 @@ export interface Sending {
   readonly settle: (answer: Answer['response'] | ServiceError) => void;
 }
 
+/** Bytes of one encoded call: with its frame it fits into a message of 4 MiB, which is what the coordinator takes. */
+export const callBytes = 4 * 1024 * 1024 - 16;
 /** Calls under way on one stream beyond which others than finishing ones are held back; the server stops reading at 1,024. */
 const underWayMax = 768;
 /** How long frames go by unary calls before the stream is tried again, ms. */
 const unaryMs = 60_000;
+/** How long a coordinator that failed is left out before one call looks again, ms; doubled by each failure. */
+const leftOut = { firstMs: 200, mostMs: 5000 };
 /** A batch is answered when its slowest call is, ms. None of them waits for another owner. */
 const batchDeadlineMs = 10_000;
 
@@ -34,38 +38,70 @@ export class Session {
   #stream: ClientDuplexStream<readonly Sending[], SessionResponse> | undefined;
   #unaryUntil: number;
   /** Not sent yet: finishing calls, and all others. */
-  #queues: readonly [Sending[], Sending[]] = [[], []];
+  readonly #queues: readonly [Set<Sending>, Set<Sending>] = [new Set(), new Set()];
   readonly #underWay = new Map<bigint, Sending>();
   #flushing = false;
   #writable = true;
-  #closed = false;
-  /** Failures since the last answer. */
-  failures = 0;
+  /** Since the last answer. */
+  #failures = 0;
+  #lookAgainTime = 0;
 
   constructor(client: Client, transport: 'session' | 'unary') {
     this.#client = client;
     this.#unaryUntil = transport === 'unary' ? Infinity : 0;
   }
 
+  /** Whether a call may go here rather than elsewhere. While it fails, one call now and then may. */
+  takesTurn(now: number): boolean {
+    if (this.#failures === 0) return true;
+    if (now < this.#lookAgainTime) return false;
+    this.#lookAgainLater(now);
+    return true;
+  }
+
+  /** It has not answered since it failed. */
+  get failing(): boolean {
+    return this.#failures > 0;
+  }
+
   send(call: Sending): void {
-    this.#queues[call.finishing ? 0 : 1].push(call);
+    this.#queues[call.finishing ? 0 : 1].add(call);
     this.#flushSoon();
   }
 
   /** Nobody waits for the answer any more: what was not sent never is. */
   forget(call: Sending): void {
-    const queue = this.#queues[call.finishing ? 0 : 1];
-    const at = queue.indexOf(call);
-    if (at !== -1) queue.splice(at, 1);
+    this.#queues[call.finishing ? 0 : 1].delete(call);
   }
 
+  /** A call had no answer in its time: other calls had better go elsewhere. */
+  overdue(call: Sending): void {
+    this.forget(call);
+    this.#failed();
+  }
+
+  /** What is on its way still arrives; its answers find nobody. */
   close(): void {
-    this.#closed = true;
+    for (const queue of this.#queues) queue.clear();
     this.#stream?.end();
+    this.#client.close();
+  }
+
+  #failed(): void {
+    const now = performance.now();
+    // Many calls fail of one cause.
+    if (this.#failures > 0 && now < this.#lookAgainTime) return;
+    this.#failures += 1;
+    this.#lookAgainLater(now);
+  }
+
+  #lookAgainLater(now: number): void {
+    const { firstMs, mostMs } = leftOut;
+    this.#lookAgainTime = now + Math.min(mostMs, firstMs * 2 ** Math.min(this.#failures - 1, 10));
   }
 
   #flushSoon(): void {
-    if (this.#flushing || !this.#writable || this.#queues.every((queue) => queue.length === 0)) return;
+    if (this.#flushing || !this.#writable || this.#queues.every(({ size }) => size === 0)) return;
     this.#flushing = true;
     setImmediate(() => {
       this.#flushing = false;
@@ -82,15 +118,14 @@ export class Session {
     const frame: Sending[] = [];
     let bytes = 0;
     for (const queue of this.#queues) {
-      const taken = queue.findIndex((call) => {
+      for (const call of queue) {
         bytes += call.bytes.length + frameOverheadBytes;
         const full = frame.length >= limits.callsPerFrame || (frame.length > 0 && bytes > limits.answerBytes);
-        if (full || (!call.finishing && this.#underWay.size >= underWayMax)) return true;
+        if (full || (!call.finishing && this.#underWay.size >= underWayMax)) return frame;
+        queue.delete(call);
         frame.push(call);
         this.#underWay.set(call.id, call);
-        return false;
-      });
-      queue.splice(0, taken === -1 ? queue.length : taken);
+      }
     }
     return frame;
   }
@@ -117,7 +152,7 @@ export class Session {
   }
 
   #take(answers: readonly Answer[]): void {
-    this.failures = 0;
+    this.#failures = 0;
     for (const { id, response } of answers) {
       const call = this.#underWay.get(id);
       this.#underWay.delete(id);
@@ -130,12 +165,12 @@ export class Session {
     if (this.#stream !== stream) return;
     this.#stream = undefined;
     this.#writable = true;
-    if (!inOrder) this.failures += 1;
     if (error.code === status.UNIMPLEMENTED) this.#unaryUntil = performance.now() + unaryMs;
+    else if (!inOrder) this.#failed();
     const lost = [...this.#underWay.values()];
     this.#underWay.clear();
     for (const call of lost) call.settle(error);
-    if (!this.#closed) this.#flushSoon();
+    this.#flushSoon();
   }
 
   #sendBatch(frame: readonly Sending[]): void {
@@ -146,7 +181,7 @@ export class Session {
         this.#take(response?.answers ?? []);
         return;
       }
-      this.failures += 1;
+      this.#failed();
       for (const call of frame) {
         this.#underWay.delete(call.id);
         call.settle(error);

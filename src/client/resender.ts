@@ -1,0 +1,99 @@
+import { status } from '@grpc/grpc-js';
+import { CallError, localError } from './call-error.js';
+
+const backoff = { firstMs: 20, mostMs: 1000 };
+
+/** Sends calls again until there is a definite answer or the deadline has passed, their caller leaves, or all is closed. */
+export class Resender {
+  readonly #links: number;
+  /** What is under way, to be ended when this is closed. */
+  readonly #leaves = new Set<() => void>();
+  closed = false;
+  /** Since when no coordinator answers, on `performance.now()`; undefined while one does. */
+  unreachableSince: number | undefined;
+
+  /** `links`: how many coordinators there are. */
+  constructor(links: number) {
+    this.#links = links;
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const leave of this.#leaves) leave();
+  }
+
+  async untilAnswered<T>(
+    deadlineTime: number,
+    signal: AbortSignal | undefined,
+    attempt: (leftMs: number) => Promise<T>,
+  ): Promise<T> {
+    for (let tries = 0; ; tries += 1) {
+      if (this.closed || signal?.aborted === true) throw this.leftError();
+      try {
+        const value = await attempt(Math.max(1, deadlineTime - performance.now()));
+        this.unreachableSince = undefined;
+        return value;
+      } catch (error) {
+        if (!(error instanceof CallError)) throw error;
+        const now = performance.now();
+        if (error.code === status.UNAVAILABLE) this.unreachableSince ??= now;
+        else if (error.fromCoordinator) this.unreachableSince = undefined;
+        const delayMs = delayBeforeResend(error, tries, this.#links);
+        if (delayMs === undefined || now + delayMs >= deadlineTime) throw error;
+        await this.#pause(delayMs, signal);
+      }
+    }
+  }
+
+  /** Runs `leave` when the caller leaves or this is closed; gives back what ends that. */
+  onLeave(signal: AbortSignal | undefined, leave: () => void): () => void {
+    signal?.addEventListener('abort', leave, { once: true });
+    this.#leaves.add(leave);
+    return () => {
+      signal?.removeEventListener('abort', leave);
+      this.#leaves.delete(leave);
+    };
+  }
+
+  leftError(): CallError {
+    return localError(status.CANCELLED, this.closed ? 'the client was closed' : 'the caller left');
+  }
+
+  /** Ends early when the caller leaves: the next try then tells it so. */
+  #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        endLeave();
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      const endLeave = this.onLeave(signal, end);
+    });
+  }
+}
+
+/** Undefined when the error is an answer, and sending again would only get it again. */
+function delayBeforeResend(error: CallError, tries: number, links: number): number | undefined {
+  const unknown =
+    error.code === status.UNAVAILABLE || (!error.fromCoordinator && brokenCodes.has(error.code));
+  if (!unknown && error.retryAfterMs === undefined) return undefined;
+  // The first resends go to the other coordinators at once.
+  const round = Math.floor(tries / links);
+  const mostMs = Math.min(backoff.mostMs, backoff.firstMs * 2 ** Math.min(round, 10));
+  return (error.retryAfterMs ?? 0) + (tries < links - 1 ? 0 : Math.random() * mostMs);
+}
+
+/**
+ * What a broken connection, or a proxy on the way, may end a call with, and with it all calls of a stream. Those that are not
+ * among them, like UNAUTHENTICATED, would come again.
+ */
+const brokenCodes: ReadonlySet<number> = new Set([
+  status.CANCELLED,
+  status.UNKNOWN,
+  status.DEADLINE_EXCEEDED,
+  status.RESOURCE_EXHAUSTED,
+  status.ABORTED,
+  status.INTERNAL,
+  status.UNIMPLEMENTED,
+]);

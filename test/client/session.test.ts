@@ -1,0 +1,189 @@
+import { status } from '@grpc/grpc-js';
+import { describe, expect, test } from 'vitest';
+import type { Call } from '../../src/gen/onceward/v1/coordinator.js';
+import { refOf, result } from '../support/calls.js';
+import { caught } from '../support/caught.js';
+import { errorWith } from '../support/scripted-coordinator.js';
+import { extended, startScriptedSession, type ScriptedFrame } from '../support/scripted-session.js';
+import { connected, gate } from '../support/sdk.js';
+import { until } from '../support/until.js';
+
+const held = { ref: refOf('k'), fencingToken: 1n };
+const seconds = (answer: { leaseLeft?: { seconds: bigint } | undefined }) => answer.leaseLeft?.seconds;
+
+describe('frames', () => {
+  test('what one turn asks for rides in one frame', async () => {
+    const frames: (readonly Call[])[] = [];
+    const { address } = await startScriptedSession({
+      frame: ({ calls, answer }) => {
+        frames.push(calls);
+        answer(...calls.map(({ id }) => extended(id)));
+      },
+    });
+    const { calls } = connected([address]);
+    await Promise.all(Array.from({ length: 300 }, () => calls.heartbeat(held)));
+    expect(frames.map(({ length }) => length)).toEqual([300]);
+    await calls.heartbeat(held);
+    expect(frames.map(({ length }) => length)).toEqual([300, 1]);
+  });
+
+  test('have at most 1,000 calls', async () => {
+    const lengths: number[] = [];
+    const { address } = await startScriptedSession({
+      frame: ({ calls, answer }) => {
+        lengths.push(calls.length);
+        answer(...calls.map(({ id }) => extended(id)));
+      },
+    });
+    const { calls } = connected([address]);
+    await Promise.all(Array.from({ length: 2500 }, () => calls.heartbeat(held)));
+    expect(lengths.reduce((a, b) => a + b)).toBe(2500);
+    expect(Math.max(...lengths)).toBe(1000);
+  });
+
+  test('answers find their calls in any order', async () => {
+    const waiting: ScriptedFrame[] = [];
+    const { address } = await startScriptedSession({ frame: (frame) => waiting.push(frame) });
+    const { calls } = connected([address]);
+    const answers = [calls.heartbeat(held), calls.heartbeat(held), calls.heartbeat(held)];
+    const [frame] = await until('the frame', () => (waiting.length > 0 ? waiting : undefined));
+    for (const { id } of [...frame!.calls].reverse()) frame!.answer(extended(id, id * 10n));
+    const ids = frame!.calls.map(({ id }) => id);
+    expect((await Promise.all(answers)).map(seconds)).toEqual(ids.map((id) => id * 10n));
+  });
+
+  test('finishing calls go first, and are not held back by others under way', async () => {
+    const kinds: (string | undefined)[] = [];
+    const lookups: ScriptedFrame[] = [];
+    const { address } = await startScriptedSession({
+      frame: (frame) => {
+        kinds.push(...frame.calls.map(({ request }) => request?.$case));
+        const beats = frame.calls.filter(({ request }) => request?.$case === 'heartbeat');
+        if (beats.length > 0) frame.answer(...beats.map(({ id }) => extended(id)));
+        lookups.push(frame);
+      },
+    });
+    const { calls } = connected([address]);
+    const looking = Array.from({ length: 2000 }, () =>
+      calls.lookup({ ref: held.ref }).catch(() => undefined),
+    );
+    await calls.heartbeat(held);
+    expect(kinds[0]).toBe('heartbeat');
+    await until('as many lookups as may be under way', () => kinds.length === 1 + 768);
+    await calls.heartbeat(held);
+    expect(kinds).toHaveLength(1 + 768 + 1);
+    calls.close();
+    await Promise.all(looking);
+  });
+});
+
+describe('a stream that ends', () => {
+  test('with an error: its calls are sent again on another', async () => {
+    const seen: bigint[] = [];
+    const { address } = await startScriptedSession({
+      frame: ({ calls, answer, end }) => {
+        seen.push(...calls.map(({ id }) => id));
+        if (seen.length === 1) end(errorWith({ code: status.CANCELLED, message: 'reset by a proxy' }));
+        else answer(...calls.map(({ id }) => extended(id)));
+      },
+    });
+    const { calls } = connected([address]);
+    await calls.heartbeat(held);
+    // The same call, under the same id.
+    expect(seen).toHaveLength(2);
+    expect(seen[0]).toBe(seen[1]);
+  });
+
+  test('in order: what was not answered is sent again', async () => {
+    const seen: bigint[] = [];
+    const { address } = await startScriptedSession({
+      frame: ({ calls, answer, end }) => {
+        seen.push(...calls.map(({ id }) => id));
+        const [first] = calls;
+        answer(extended(first!.id));
+        if (seen.length === 2) end();
+      },
+    });
+    const { calls } = connected([address]);
+    await Promise.all([calls.heartbeat(held), calls.heartbeat(held)]);
+    expect(seen).toHaveLength(3);
+    expect(seen[2]).toBe(seen[1]);
+  });
+
+  test('refused for good: its calls fail at once', async () => {
+    const { address } = await startScriptedSession({
+      frame: ({ end }) => {
+        end(errorWith({ code: status.UNAUTHENTICATED, message: 'who are you?' }));
+      },
+    });
+    const { calls } = connected([address]);
+    const from = performance.now();
+    expect(await caught(calls.heartbeat(held))).toMatchObject({ code: status.UNAUTHENTICATED });
+    expect(performance.now() - from).toBeLessThan(5000);
+  });
+});
+
+describe('without streams', () => {
+  test('the same frames go by Batch', async () => {
+    const lengths: number[] = [];
+    const { address } = await startScriptedSession({
+      batch: ({ calls }) => {
+        lengths.push(calls.length);
+        return calls.map(({ id }) => extended(id));
+      },
+    });
+    const { calls } = connected([address]);
+    await Promise.all(Array.from({ length: 50 }, () => calls.heartbeat(held)));
+    expect(lengths.reduce((a, b) => a + b)).toBe(50);
+    lengths.length = 0;
+    await Promise.all(Array.from({ length: 50 }, () => calls.heartbeat(held)));
+    expect(lengths).toEqual([50]);
+  });
+
+  test('transport unary never opens one', async () => {
+    let streams = 0;
+    const { address } = await startScriptedSession({
+      frame: () => (streams += 1),
+      batch: ({ calls }) => calls.map(({ id }) => extended(id)),
+    });
+    const { calls } = connected([address], { transport: 'unary' });
+    await calls.heartbeat(held);
+    expect(streams).toBe(0);
+  });
+});
+
+describe('bytes', () => {
+  test('large payloads are spread over frames below the message bound', async () => {
+    const frames: number[] = [];
+    const { address } = await startScriptedSession({
+      frame: ({ calls, answer }) => {
+        frames.push(calls.length);
+        answer(
+          ...calls.map(({ id }) => ({
+            id,
+            response: { $case: 'complete' as const, value: { already: false, expireTime: undefined } },
+          })),
+        );
+      },
+    });
+    const { calls } = connected([address]);
+    const payload = Buffer.alloc(1024 * 1024);
+    await Promise.all(Array.from({ length: 10 }, () => calls.complete({ ...held, result: result(payload) })));
+    // The server would have refused a frame of 4 MiB.
+    expect(frames).toEqual([3, 3, 3, 1]);
+  });
+
+  test('a call that fits into no message is refused here, and harms no other', async () => {
+    const answered = gate<ScriptedFrame>();
+    const { address } = await startScriptedSession({ frame: answered.open });
+    const { calls } = connected([address]);
+    const other = calls.heartbeat(held);
+    const large = { ...held, result: result(Buffer.alloc(4 * 1024 * 1024)) };
+    const error = await caught(calls.complete(large));
+    expect(error).toMatchObject({ code: status.INVALID_ARGUMENT, fromCoordinator: false });
+    expect(error.message).toMatch(/^the complete has 41943\d\d bytes, and a message may have 4194288$/);
+    const { calls: seen, answer } = await answered.passed;
+    answer(extended(seen[0]!.id));
+    await other;
+  });
+});
