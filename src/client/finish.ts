@@ -47,9 +47,14 @@ export async function finishOperation(
     await trace.part('finish', () => store(calls, spec, operation, settlement));
     return { kind: 'executed' };
   } catch (error) {
-    const lost =
-      error instanceof CallError && (error.reason === 'LEASE_LOST' || error.reason === 'RESULT_CONFLICT');
-    if (!lost) throw error;
+    if (!(error instanceof CallError)) throw error;
+    if (error.reason !== 'LEASE_LOST' && error.reason !== 'RESULT_CONFLICT') {
+      // The key was to be free again: without that its lease lapses, and the error is none the less the execution's own.
+      if (settlement.kind === 'retryable') return { kind: 'executed' };
+      const text = `it was executed, and how it ended could not be stored: ${error.reason}`;
+      throw new OperationError('RESULT_NOT_STORED', text, undefined, error);
+    }
+    operation.lease?.stop();
     metrics.leasesLost.add(1, { 'onceward.namespace': spec.ref.namespace });
     trace.set({ 'onceward.lease_lost': true });
     const replay = await trace.part('wait', () => resultOfWinner(calls, spec));
@@ -102,7 +107,9 @@ async function store(
 async function resultOfWinner(calls: Calls, { ref, waitMs, signal }: OperationSpec): Promise<Replay> {
   const untilTime = performance.now() + waitMs;
   for (let looks = 0; ; looks += 1) {
-    const record = await calls.lookup({ ref, withResult: true });
+    const record = await calls.lookup({ ref, withResult: true }).catch((error: unknown) => {
+      throw new OperationError('LEASE_LOST', 'the lease was lost, and no result was found', undefined, error);
+    });
     if (record.state === State.COMPLETED || record.state === State.FAILED) {
       if (record.result === undefined)
         throw new OperationError('RESULT_EXPIRED', 'its result is no longer kept');

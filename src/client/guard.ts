@@ -31,7 +31,7 @@ export interface GuardSpec<T> extends GuardOptions {
   readonly codec?: Codec<T>;
   /**
    * Whether an error is a business failure, stored and thrown again for every later call, or an infrastructure failure that frees
-   * the key. Default: by its gRPC code, if it has one, as in `finalCodes`; a FinalError always is.
+   * the key. Default: a FinalError is one, and a gRPC error (`code` and `details`) with a code in `finalCodes`.
    */
   readonly isFinal?: (error: unknown) => boolean;
 }
@@ -52,8 +52,8 @@ export class FinalError extends Error {
 
 /**
  * Runs an async function at most once for a key, and gives its stored value to every later call. Throws what the function threw, a
- * FinalError for a stored failure, an OperationError when there is no answer, and a CallError when the coordinator refuses or
- * can't be reached: then the function did not run.
+ * FinalError for a stored failure, an OperationError when there is no answer to give, and a CallError when the coordinator
+ * refuses or can't be reached: then the function did not run.
  */
 export async function guard<T>(
   onceward: Onceward,
@@ -112,6 +112,9 @@ function replayedValue<T>({ result }: Replay, codec: Codec<T>): T {
   return codec.decode(result?.payload);
 }
 
+/** A number in `code` alone is no gRPC code: DOMExceptions and database drivers have others of the same size. */
 function isFinalError(error: unknown): boolean {
-  return error instanceof FinalError || finalCodes.has(failureOf(error).code);
+  if (error instanceof FinalError) return true;
+  const isGrpc = error instanceof Error && 'details' in error && typeof error.details === 'string';
+  return isGrpc && finalCodes.has(failureOf(error).code);
 }

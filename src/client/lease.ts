@@ -1,8 +1,6 @@
 import { OncewardError } from '../core/errors.js';
 
 export interface LeaseOptions {
-  /** Duration asked for at each extension, ms. */
-  readonly leaseMs: number;
   /** When the request that granted it was sent, or stopped waiting, on `performance.now()`. */
   readonly sentTime: number;
   readonly grantedMs: number;
@@ -18,6 +16,7 @@ export interface LeaseOptions {
  */
 export class Lease {
   readonly #options: LeaseOptions;
+  #lengthMs: number;
   #trustedUntil: number;
   #watchdog: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -25,6 +24,7 @@ export class Lease {
 
   constructor(options: LeaseOptions) {
     this.#options = options;
+    this.#lengthMs = options.grantedMs;
     this.#trustedUntil = trustedUntil(options.sentTime, options.grantedMs);
     this.#watch();
     this.#beatLater();
@@ -45,6 +45,7 @@ export class Lease {
     const sentTime = performance.now();
     try {
       const leftMs = await this.#options.extend(Math.max(1, this.leftMs), checkpoint);
+      this.#lengthMs = leftMs;
       this.#trustedUntil = Math.max(this.#trustedUntil, trustedUntil(sentTime, leftMs));
       if (!this.#over) this.#watch();
     } catch (error) {
@@ -80,10 +81,11 @@ export class Lease {
         .then(() => {
           if (!this.#over) this.#beatLater();
         });
-    }, this.#options.leaseMs / 3);
+    }, this.#lengthMs / 3);
   }
 
   #lose(error: OncewardError): void {
+    if (this.#over) return;
     this.stop();
     this.#options.onLost(error);
   }

@@ -11,6 +11,8 @@ export type OperationReason =
   | 'RESULT_TOO_LARGE'
   /** This execution lost its lease, and the one that took over has not finished yet. */
   | 'LEASE_LOST'
+  /** It was executed, and how it ended could not be stored: when the lease has lapsed, the next call executes it again. */
+  | 'RESULT_NOT_STORED'
   /** The call went through more services than the hop limit allows: probably a loop. */
   | 'TOO_MANY_HOPS';
 
@@ -25,9 +27,11 @@ export class OperationError extends Error {
     message: string,
     /** When it makes sense to come back, ms. */
     readonly retryAfterMs?: number,
+    cause?: unknown,
   ) {
-    super(message);
-    this.code =
-      reason === 'IN_PROGRESS' || reason === 'LEASE_LOST' ? status.ABORTED : status.FAILED_PRECONDITION;
+    super(message, { cause });
+    this.code = passing.has(reason) ? status.ABORTED : status.FAILED_PRECONDITION;
   }
 }
+
+const passing: ReadonlySet<OperationReason> = new Set(['IN_PROGRESS', 'LEASE_LOST', 'RESULT_NOT_STORED']);

@@ -1,13 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import { identityHash, identityOf } from '../core/key.js';
-import type { BeginRequest, BeginResponse, Execute as Granted } from '../gen/onceward/v1/coordinator.js';
+import type { OncewardError } from '../core/errors.js';
+import type {
+  BeginRequest,
+  BeginResponse,
+  Execute as Granted,
+  HeartbeatRequest,
+} from '../gen/onceward/v1/coordinator.js';
 import { OnLapse as WireOnLapse } from '../gen/onceward/v1/record.js';
 import { OperationTrace } from '../telemetry/operations.js';
 import { CallError, localError } from './call-error.js';
 import { fromDuration, toDuration, toRetention } from './duration.js';
 import { finishOperation, giveBack, type Settlement } from './finish.js';
-import { Lease } from './lease.js';
+import { Lease, type LeaseOptions } from './lease.js';
 import { RunningOperation, runInside } from './operation.js';
 import { OperationError } from './operation-error.js';
 import type { Ending, Guards, OperationSpec } from './operation-spec.js';
@@ -15,6 +21,10 @@ import type { Ending, Guards, OperationSpec } from './operation-spec.js';
 /** Does the work, and says what its end is to be at the coordinator. It never throws: what it threw is a settlement too. */
 type Execute = (operation: RunningOperation) => Promise<Settlement>;
 type Outcome = NonNullable<BeginResponse['outcome']>;
+type Held = Pick<LeaseOptions, 'sentTime' | 'grantedMs'>;
+
+/** How long a lease that is partly used up before its execution is tried to be extended, ms. */
+const renewMs = 10_000;
 
 /**
  * Executes at most once: Begin, then `execute` under a lease that is kept alive, then Complete or Fail as it says. Throws an
@@ -57,8 +67,9 @@ class Run {
       return { kind: 'executed' };
     }
     if (outcome.$case !== 'execute') return this.#notExecuted(outcome);
+    this.#count('execute');
+    const operation = await this.#hold(outcome.value, sentTime);
     const beganTime = performance.now();
-    const operation = this.#hold(outcome.value, sentTime);
     const settlement = await this.#execute(operation, execute);
     const settledTime = performance.now();
     const ending = await finishOperation(this.#guards, this.#spec, this.#trace, operation, settlement);
@@ -74,6 +85,7 @@ class Run {
     const { calls, metrics } = this.#guards;
     const request = this.#request();
     const deadlineMs = this.#spec.beginTimeoutMs ?? (failOpenMs > 0 ? 1000 : 10_000);
+    let others = false;
     const onLate = (late: BeginResponse) => {
       if (late.outcome?.$case === 'execute') giveBack(calls, this.#spec.ref, late.outcome.value.fencingToken);
     };
@@ -82,6 +94,7 @@ class Run {
         calls.begin(request, { deadlineMs, onLate, ...(signal && { signal }) }),
       );
       if (response.outcome?.$case === 'inProgress' && waitMs > 0) {
+        others = true;
         const waitedFrom = performance.now();
         // The same attempt: whichever of the two is granted, it is one grant.
         response = await this.#trace.part('wait', () =>
@@ -98,7 +111,9 @@ class Run {
       if (error instanceof CallError && error.reason === 'KEY_MISMATCH') {
         metrics.mismatches.add(1, this.#attributes);
       }
-      if (failOpenMs > 0 && isUnreachable(error) && this.#unreachableMs() <= failOpenMs) return undefined;
+      // Another execution that is known of is worse than none.
+      const open = failOpenMs > 0 && !others && isUnreachable(error) && this.#unreachableMs() <= failOpenMs;
+      if (open) return undefined;
       throw error;
     }
   }
@@ -125,31 +140,54 @@ class Run {
     };
   }
 
-  #hold(grant: Granted, sentTime: number): RunningOperation {
-    const { ref, hops } = this.#spec;
-    const operation = new RunningOperation(ref, hops, grant);
-    const leaseMs = fromDuration(grant.lease);
-    const lease = toDuration(leaseMs);
+  async #hold(grant: Granted, sentTime: number): Promise<RunningOperation> {
+    const operation = new RunningOperation(this.#spec.ref, this.#spec.hops, grant);
     let checkpointSequence = 0n;
-    operation.lease = new Lease({
-      leaseMs,
+    const extend: LeaseOptions['extend'] = (leftMs, checkpoint) => {
+      if (checkpoint === undefined) return this.#extend(operation, leftMs);
+      checkpointSequence += 1n;
+      return this.#extend(operation, leftMs, { checkpoint: Buffer.from(checkpoint), checkpointSequence });
+    };
+    const held = await this.#renewed(operation, {
       sentTime: sentTime + fromDuration(grant.waited),
-      grantedMs: leaseMs,
-      extend: async (deadlineMs, checkpoint) => {
-        if (checkpoint !== undefined) checkpointSequence += 1n;
-        const { fencingToken } = operation;
-        const sequenced = checkpoint && { checkpoint: Buffer.from(checkpoint), checkpointSequence };
-        const request = { ref, fencingToken, lease, ...sequenced };
-        return fromDuration((await this.#guards.calls.heartbeat(request, { deadlineMs })).leaseLeft);
-      },
-      onLost: (error) => {
-        operation.lose(error);
-      },
+      grantedMs: fromDuration(grant.lease),
     });
-    this.#count('execute');
+    const onLost = (error: OncewardError) => {
+      operation.lose(error);
+    };
+    operation.lease = new Lease({ ...held, extend, onLost });
     if (grant.takeover) this.#guards.metrics.takeovers.add(1, this.#attributes);
     this.#trace.set({ 'onceward.attempt': grant.attempt, 'onceward.takeover': grant.takeover });
     return operation;
+  }
+
+  /**
+   * A grant that came late, or that a resent Begin got again, is partly used up, and counted from the sending may be over
+   * already: then nothing is executed before it is extended.
+   */
+  async #renewed(operation: RunningOperation, granted: Held): Promise<Held> {
+    if (performance.now() - granted.sentTime < granted.grantedMs / 3) return granted;
+    const sentTime = performance.now();
+    try {
+      return { sentTime, grantedMs: await this.#extend(operation, renewMs) };
+    } catch (error) {
+      if (!(error instanceof CallError) || error.reason !== 'LEASE_LOST') {
+        giveBack(this.#guards.calls, operation.ref, operation.fencingToken);
+        throw error;
+      }
+      throw new OperationError('LEASE_LOST', 'the lease was lost before anything was executed', 0, error);
+    }
+  }
+
+  async #extend(
+    { ref, fencingToken }: RunningOperation,
+    deadlineMs: number,
+    checkpoint?: Pick<HeartbeatRequest, 'checkpoint' | 'checkpointSequence'>,
+  ): Promise<number> {
+    const { leaseMs } = this.#spec;
+    const lease = leaseMs === undefined ? undefined : toDuration(leaseMs);
+    const request = { ref, fencingToken, lease, ...checkpoint };
+    return fromDuration((await this.#guards.calls.heartbeat(request, { deadlineMs })).leaseLeft);
   }
 
   async #execute(operation: RunningOperation, execute: Execute): Promise<Settlement> {
