@@ -13,8 +13,9 @@ export interface ReceiptHandle {
 /**
  * Does something in the service's own Postgres exactly once: the receipt commits together with the business rows, or not at all. When the
  * receipt is there already, the function does not run, and what it returned then is given back: so a crash between that commit
- * and the storing of the result is harmless. Of two executions at once the second waits for the first one's commit. The table is
- * made by `receipts.sql`; `db` must be in a transaction, which this neither begins nor commits, of isolation READ COMMITTED.
+ * and the storing of the result is harmless. Of two executions at once the second waits for the first one's commit. `db` must be in
+ * a transaction, which this neither begins nor commits: `receipts.sql`, which makes the table, refuses to commit a receipt whose
+ * function has not returned.
  */
 export async function withReceipt<T>(
   db: ReceiptHandle,
@@ -26,29 +27,28 @@ export async function withReceipt<T>(
     throw new Error('withReceipt needs an operation: it was called outside of one');
   const { ref, fencingToken } = operation;
   const identity = [ref.namespace, ref.scope, ref.key];
-  const [written] = await rowsOf<{ xid: string }>(db, writeReceipt, [...identity, String(fencingToken)]);
-  if (written === undefined) {
+  const written = await rowsOf(db, writeReceipt, [...identity, String(fencingToken)]);
+  if (written.length === 0) {
     const [found] = await rowsOf<{ result: Uint8Array | null }>(db, readReceipt, identity);
     if (found?.result) return decoded(found.result, codec);
     throw new Error(
-      'the receipt is of a function that did not return: withReceipt ran outside of a transaction, or above READ COMMITTED',
+      'there is a receipt of this operation whose function has not returned in this transaction',
     );
   }
   const value = await run();
-  const stored = await rowsOf(db, keepResult, [...identity, encoded(value, codec), written.xid]);
-  if (stored.length === 0) throw new Error('withReceipt needs a handle that is in a transaction');
+  const stored = await rowsOf(db, keepResult, [...identity, encoded(value, codec)]);
+  if (stored.length === 0) throw new Error('the function ended the transaction that its receipt belongs to');
   return value;
 }
 
 const writeReceipt = `
   INSERT INTO onceward_receipt (namespace, scope, key, fencing_token) VALUES ($1, $2, $3, $4)
   ON CONFLICT DO NOTHING
-  RETURNING pg_current_xact_id()::text AS xid`;
+  RETURNING 1`;
 const readReceipt = `
   SELECT result FROM onceward_receipt WHERE namespace = $1 AND scope = $2 AND key = $3`;
 const keepResult = `
-  UPDATE onceward_receipt SET result = $4
-  WHERE namespace = $1 AND scope = $2 AND key = $3 AND pg_current_xact_id()::text = $5
+  UPDATE onceward_receipt SET result = $4 WHERE namespace = $1 AND scope = $2 AND key = $3
   RETURNING 1`;
 
 async function rowsOf<Row>(db: ReceiptHandle, text: string, values: unknown[]): Promise<readonly Row[]> {
