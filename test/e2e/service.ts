@@ -1,7 +1,4 @@
-import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
-import { context, propagation, trace } from '@opentelemetry/api';
-import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
-import { BasicTracerProvider, SimpleSpanProcessor, type ReadableSpan } from '@opentelemetry/sdk-trace-base';
+import { NodeTracerProvider, SimpleSpanProcessor, type ReadableSpan } from '@opentelemetry/sdk-trace-node';
 import { Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import pg from 'pg';
 import { connectOnceward, idempotentService } from '../../src/index.js';
@@ -69,10 +66,6 @@ export function openPool({ databaseUrl }: ServiceArguments): pg.Pool {
 
 /** Gives every span that ended to `see`. */
 export function trackSpans(see: (span: SeenSpan) => void): void {
-  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  propagation.setGlobalPropagator(
-    new CompositePropagator({ propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()] }),
-  );
   const seen = (span: ReadableSpan): SeenSpan => {
     const { traceId, spanId } = span.spanContext();
     const { name, attributes, links } = span;
@@ -85,9 +78,7 @@ export function trackSpans(see: (span: SeenSpan) => void): void {
     },
     shutdown: () => Promise.resolve(),
   };
-  trace.setGlobalTracerProvider(
-    new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }),
-  );
+  new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }).register();
 }
 
 /** The same, over the channel to the run. */
