@@ -116,6 +116,10 @@ async function resultOfWinner(calls: Calls, { ref, waitMs, signal }: OperationSp
       const { result, finishTime, expireTime, attempt: attempts, traceparent } = record;
       return { result, finishTime, expireTime, attempts, traceparent };
     }
+    if (record.state === State.INDETERMINATE) {
+      const text = 'the lease lapsed, and the outcome is unknown until an operator resolves it';
+      throw new OperationError('INDETERMINATE', text);
+    }
     const delayMs = Math.min(lookAgain.firstMs * 2 ** Math.min(looks, 10), lookAgain.mostMs);
     const leftMs = untilTime - performance.now();
     if (record.state !== State.IN_PROGRESS || leftMs <= 0 || signal?.aborted === true) {

@@ -1,4 +1,7 @@
 import { onTestFinished } from 'vitest';
+import { guard, type GuardSpec } from '../../src/client/guard.js';
+import type { Operation } from '../../src/client/operation.js';
+import { OperationError } from '../../src/client/operation-error.js';
 import { connectOnceward, type Onceward, type OncewardOptions } from '../../src/client/onceward.js';
 import { startFaultProxy, type FaultProxy } from './fault-proxy.js';
 
@@ -29,4 +32,35 @@ export function gate<T = void>(): {
     open = resolve;
   });
   return { passed, open };
+}
+
+export type Run<T> = (operation: Operation) => T | Promise<T>;
+export type Charge = <T>(key: string, run: Run<T>, more?: Partial<GuardSpec<T>>) => Promise<T>;
+
+/** A service, its guarded function, and the executions there were. */
+export function service(
+  addresses: readonly string[],
+  options: Partial<OncewardOptions> = {},
+): { readonly onceward: Onceward; readonly charge: Charge; readonly runs: readonly Operation[] } {
+  const onceward = connected(addresses, options);
+  const runs: Operation[] = [];
+  return {
+    onceward,
+    runs,
+    charge: (key, run, more = {}) =>
+      guard(onceward, { key, operation: 'charge', ...more }, async (operation) => {
+        runs.push(operation);
+        return run(operation);
+      }),
+  };
+}
+
+/** The error of an operation that has no answer to give. */
+export async function operationError(call: Promise<unknown>): Promise<OperationError> {
+  const error = await call.then(
+    (value: unknown) => value,
+    (reason: unknown) => reason,
+  );
+  if (error instanceof OperationError) return error;
+  throw new Error(`expected an OperationError, got ${String(error)}`);
 }
