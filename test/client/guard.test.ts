@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { State } from '../../src/gen/onceward/v1/record.js';
-import { refOf, resultWithoutPayload } from '../support/calls.js';
+import { counterOf, refOf, resultWithoutPayload } from '../support/calls.js';
 import { caught } from '../support/caught.js';
 import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
 import { gate, operationError, proxied, service } from '../support/sdk.js';
@@ -91,7 +91,9 @@ describe('no answer', () => {
     const short = await operationError(charge('running', () => 'second', { waitMs: 50 }));
     expect(short.reason).toBe('IN_PROGRESS');
 
+    const waited = await counterOf(one, 'begin.waited');
     const waiting = charge('running', () => 'second', { waitMs: 20_000 });
+    await until('it waits', async () => (await counterOf(one, 'begin.waited')) > waited);
     done.open('first');
     expect(await Promise.all([first, waiting])).toEqual(['first', 'first']);
     expect(runs).toHaveLength(1);
