@@ -13,7 +13,7 @@ const schema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1'),
   /** gRPC; 0 takes a free one. */
   port: port.default(7400),
-  /** Health over HTTP; 0 takes a free one. */
+  /** Health and metrics over HTTP; 0 takes a free one. */
   httpPort: port.default(7401),
   /** Serve in plaintext on an address others can reach. */
   insecure: flag.default(false),
@@ -43,10 +43,19 @@ const schema = z.strictObject({
     .min(0)
     .default(64 * 1024 * 1024),
   replayCacheEntries: z.coerce.number().int().min(0).default(100_000),
+  /** Base URL of a collector that takes OTLP over HTTP; absent: no spans, and metrics are not sent. */
+  otlpEndpoint: z
+    .url({ protocol: /^https?$/, error: 'must begin with http:// or https:// and name a host' })
+    .optional(),
+  /** Serve the metrics on `/metrics`. */
+  prometheus: flag.default(true),
   /** Answer gRPC reflection. */
   reflection: flag.default(false),
   logLevel: z.enum(logLevels).default('info'),
 });
+
+/** OpenTelemetry's own name for `otlpEndpoint`; empty counts as absent. */
+const standardOtlpEndpoint = 'OTEL_EXPORTER_OTLP_ENDPOINT';
 
 export type Config = Readonly<z.output<typeof schema>>;
 /** Settings as flags give them; undefined ones are not set. */
@@ -67,6 +76,7 @@ export function loadConfig(file: string | undefined, flags: ConfigFlags = {}): C
   };
   const path = file ?? process.env['ONCEWARD_CONFIG'];
   if (path !== undefined) take(readFile(path), (name) => `${name} in ${path}`);
+  take({ otlpEndpoint: process.env[standardOtlpEndpoint] || undefined }, () => standardOtlpEndpoint);
   take(readEnvironment(), environmentName);
   take(flags, flagName);
   const parsed = schema.safeParse(Object.fromEntries([...given].map(([name, { value }]) => [name, value])));

@@ -1,16 +1,16 @@
 import { Command } from 'commander';
-import { loadConfig, type ConfigFlags } from '../config.js';
+import { loadConfig } from '../config.js';
 import { createLog } from '../telemetry/log.js';
 import { runServer, type RunningServer } from './run-server.js';
-import { withServerOptions } from './serve.js';
+import { givenFlags, withServerOptions } from './serve.js';
 import { untilStopped } from './until-stopped.js';
 
 export function devCommand(): Command {
   return withServerOptions(new Command('dev'))
     .description('Serve calls for development: an embedded Postgres, a `default` namespace, reflection.')
     .addHelpText('after', '\nExample:\n  $ onceward dev\n')
-    .action(async (options: ConfigFlags & { readonly config?: string }) => {
-      const { config: file, ...flags } = options;
+    .action(async (_options: unknown, command: Command) => {
+      const { file, flags } = givenFlags(command);
       const config = loadConfig(file, { reflection: true, logLevel: 'warn', ...flags });
       await untilStopped(createLog(config.logLevel), async (signal) => {
         const server = await runServer(config, createLog(config.logLevel), signal);
@@ -41,7 +41,7 @@ function welcome(server: RunningServer, host: string): string {
 Onceward is ready.
 
   gRPC   ${host}:${rpcPort}   (plaintext, reflection on)
-  HTTP   http://${host}:${httpPort}/healthz  /readyz
+  HTTP   http://${host}:${httpPort}/healthz  /readyz  /metrics
   store  Postgres ${postgresVersion}, ${partitionCount} partitions, data in ${store}
 
 Try it in another terminal: execute, complete, replay.

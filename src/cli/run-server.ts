@@ -8,7 +8,9 @@ import { startRpcServer, type RpcServer } from '../rpc/server.js';
 import { isUnreachable } from '../store/failure.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../store/embedded/embedded-postgres.js';
 import { openStore, type OpenStore } from '../store/open-store.js';
+import type { TelemetryExport } from '../telemetry/export.js';
 import type { Log } from '../telemetry/log.js';
+import { noTelemetry, type Telemetry } from '../telemetry/telemetry.js';
 
 export interface RunningServer {
   readonly coordinator: Coordinator;
@@ -24,6 +26,8 @@ export interface RunningServer {
 }
 
 const retryMs = { first: 200, most: 5000 };
+/** For the last spans and metrics, when the drain took all its time. */
+const lastFlushMs = 500;
 
 /**
  * Starts a coordinator: HTTP first, so that probes get an answer while the database is waited for; gRPC last, when calls
@@ -31,16 +35,21 @@ const retryMs = { first: 200, most: 5000 };
  */
 export async function runServer(config: Config, log: Log, signal?: AbortSignal): Promise<RunningServer> {
   let notReady: string | undefined = 'starting';
+  let drainUntilTime = 0;
+  const instanceId = randomUUID();
   const undo: (() => Promise<void>)[] = [];
   const stopAll = async () => {
     for (const step of undo.reverse().splice(0)) await step();
   };
   try {
-    const http = await listenHttp(config, () => notReady);
+    const exporting = await exportTelemetry(config, instanceId, log);
+    const { telemetry, metricsText } = exporting;
+    undo.push(() => exporting.stop(Math.max(lastFlushMs, drainUntilTime - performance.now())));
+    const http = await listenHttp(config, () => notReady, metricsText);
     undo.push(() => http.close());
     const { databaseUrl, embedded } = await findDatabase(config);
     if (embedded !== undefined) undo.push(() => embedded.stop());
-    const opened = await openWhenReachable(config, databaseUrl, log, signal);
+    const opened = await openWhenReachable(config, databaseUrl, telemetry, log, signal);
     undo.push(() => opened.close());
     let setServing: RpcServer['setServing'] = () => undefined;
     const setReachable = (reachable: boolean) => {
@@ -51,13 +60,14 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
       store: opened.store,
       replayCache: { maxBytes: config.replayCacheBytes, maxEntries: config.replayCacheEntries },
       onReachable: setReachable,
+      telemetry,
     });
     await coordinator.start();
     undo.push(() => {
       coordinator.stop();
       return Promise.resolve();
     });
-    const rpc = await listenRpc(config, coordinator, opened, log);
+    const rpc = await listenRpc({ config, coordinator, opened, instanceId, telemetry, log });
     setServing = rpc.setServing;
     setReachable(true);
     undo.push(() => {
@@ -75,7 +85,10 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
       dataFolder: embedded?.dataFolder,
       postgresVersion: opened.facts.postgresVersion,
       partitionCount: opened.schema.partitionCount ?? 0,
-      stop: stopAll,
+      stop: () => {
+        drainUntilTime = performance.now() + config.drainTimeoutMs;
+        return stopAll();
+      },
     };
   } catch (error) {
     await stopAll();
@@ -87,6 +100,16 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
 export function programVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
+}
+
+/** The SDK is loaded only when something is exported. */
+async function exportTelemetry(config: Config, instanceId: string, log: Log): Promise<TelemetryExport> {
+  const { otlpEndpoint, prometheus } = config;
+  if (otlpEndpoint === undefined && !prometheus) {
+    return { telemetry: noTelemetry, metricsText: undefined, stop: () => Promise.resolve() };
+  }
+  const { startExport } = await import('../telemetry/export.js');
+  return startExport({ otlpEndpoint, prometheus, version: programVersion(), instanceId, log });
 }
 
 async function findDatabase(
@@ -102,6 +125,7 @@ async function findDatabase(
 async function openWhenReachable(
   config: Config,
   url: string,
+  telemetry: Telemetry,
   log: Log,
   signal: AbortSignal | undefined,
 ): Promise<OpenStore> {
@@ -110,7 +134,7 @@ async function openWhenReachable(
   };
   for (let delayMs = retryMs.first; ; delayMs = Math.min(delayMs * 2, retryMs.most)) {
     try {
-      return await openStore({ ...config, url, partitionCount: config.partitionCount, onWarning });
+      return await openStore({ ...config, url, partitionCount: config.partitionCount, onWarning, telemetry });
     } catch (error) {
       if (!isUnreachable(error)) throw error;
       log.warn(`the database is not reachable (${whyUnreachable(error)}); trying again in ${delayMs} ms`);
@@ -125,33 +149,42 @@ function whyUnreachable(error: unknown): string {
   return message || (code ?? 'no answer');
 }
 
-function listenHttp(config: Config, notReady: () => string | undefined): Promise<HttpServer> {
+function listenHttp(
+  config: Config,
+  notReady: () => string | undefined,
+  metricsText: TelemetryExport['metricsText'],
+): Promise<HttpServer> {
   const { host, httpPort } = config;
-  return startHttpServer({ host, port: httpPort, notReady }).catch((error: unknown) => {
+  return startHttpServer({ host, port: httpPort, notReady, metricsText }).catch((error: unknown) => {
     throw listenError(host, httpPort, '--http-port', error);
   });
 }
 
-function listenRpc(
-  config: Config,
-  coordinator: Coordinator,
-  opened: OpenStore,
-  log: Log,
-): Promise<RpcServer> {
-  const { host, port, reflection } = config;
-  const { facts, schema } = opened;
+function listenRpc(parts: {
+  readonly config: Config;
+  readonly coordinator: Coordinator;
+  readonly opened: OpenStore;
+  readonly instanceId: string;
+  readonly telemetry: Telemetry;
+  readonly log: Log;
+}): Promise<RpcServer> {
+  const { coordinator, instanceId, telemetry, log } = parts;
+  const { host, port, reflection } = parts.config;
+  const { facts, schema } = parts.opened;
   const serverInfo = {
     version: programVersion(),
-    instanceId: randomUUID(),
+    instanceId,
     startTime: new Date(),
     postgresVersion: facts.postgresVersion,
     partitionCount: schema.partitionCount ?? 0,
     schemaVersion: schema.schemaVersion,
     warnings: [...facts.warnings],
   };
-  return startRpcServer({ coordinator, host, port, reflection, serverInfo, log }).catch((error: unknown) => {
-    throw listenError(host, port, '--port', error);
-  });
+  return startRpcServer({ coordinator, host, port, reflection, serverInfo, telemetry, log }).catch(
+    (error: unknown) => {
+      throw listenError(host, port, '--port', error);
+    },
+  );
 }
 
 /** A port or address that can't be used, said as what to do about it. */

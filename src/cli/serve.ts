@@ -11,8 +11,8 @@ export function serveCommand(): Command {
       'after',
       '\nExample:\n  $ ONCEWARD_DATABASE_URL=postgres://onceward@db/onceward onceward serve --port 7400\n',
     )
-    .action(async (options: ConfigFlags & { readonly config?: string }) => {
-      const { config: file, ...flags } = options;
+    .action(async (_options: unknown, command: Command) => {
+      const { file, flags } = givenFlags(command);
       const config = loadConfig(file, flags);
       const log = createLog(config.logLevel);
       if (!isLoopback(config.host)) {
@@ -30,13 +30,24 @@ export function serveCommand(): Command {
     });
 }
 
+/** What stands on the command line: `--no-…` has a default of commander's, which would win over file and environment. */
+export function givenFlags(command: Command): {
+  readonly file: string | undefined;
+  readonly flags: ConfigFlags;
+} {
+  const options = command.opts<ConfigFlags & { readonly config?: string }>();
+  const given = Object.entries(options).filter(([name]) => command.getOptionValueSource(name) === 'cli');
+  const { config: file, ...flags } = Object.fromEntries(given) as typeof options;
+  return { file, flags };
+}
+
 /** The settings of a coordinator as flags; the same names as in the file and the environment. */
 export function withServerOptions(command: Command): Command {
   return command
     .option('--config <file>', 'settings in YAML; environment and flags win over it')
     .option('--host <address>', 'address to listen on (default 127.0.0.1)')
     .option('--port <port>', 'gRPC port; 0 takes a free one (default 7400)')
-    .option('--http-port <port>', 'port of /healthz and /readyz; 0 takes a free one (default 7401)')
+    .option('--http-port <port>', 'port of /healthz, /readyz and /metrics; 0 takes a free one (default 7401)')
     .option('--insecure', 'serve in plaintext on an address that other machines can reach')
     .option('--database-url <url>', 'Postgres 14 to 18 (default: an embedded one)')
     .option('--data-dir <folder>', 'folder of the embedded Postgres')
@@ -54,6 +65,11 @@ export function withServerOptions(command: Command): Command {
       '--replay-cache-bytes <bytes>',
       'memory for results that are replayed; 0: none (default 67108864)',
     )
+    .option(
+      '--otlp-endpoint <url>',
+      'send traces and metrics to this collector, by OTLP over HTTP (default: OTEL_EXPORTER_OTLP_ENDPOINT, else nowhere)',
+    )
+    .option('--no-prometheus', 'do not serve /metrics')
     .option('--reflection', 'answer gRPC reflection')
     .option('--log-level <level>', 'debug, info, warn, error or silent (default info)');
 }

@@ -61,7 +61,7 @@ export async function begin(parts: Parts, request: BeginRequest, call: CallConte
     waitedMs = performance.now() - receiveTime;
     outcome = await claim(parts, question);
   }
-  parts.counters.add(`begin.${outcome.kind}`);
+  parts.counters.add(`begin.${outcome.kind}`, ref.namespace);
   return { ...outcome, waitedMs };
 }
 

@@ -1,6 +1,7 @@
 import type { KeyStore, Partition } from '../core/key-store.js';
 import type { Namespace } from '../core/policy.js';
 import { counterNames, Counters } from '../telemetry/counters.js';
+import { noTelemetry, type Telemetry } from '../telemetry/telemetry.js';
 import { begin, type BeginRequest, type WaitedOutcome } from './begin.js';
 import { complete, type CompleteAnswer, type CompleteRequest } from './complete.js';
 import { fail, type FailAnswer, type FailRequest } from './fail.js';
@@ -25,6 +26,8 @@ export interface CoordinatorOptions {
   readonly replayCache: ReplayCacheOptions;
   /** Called when the store becomes reachable (true) or has not answered for most of a second (false). */
   readonly onReachable: (reachable: boolean) => void;
+  /** Default: nothing is exported. */
+  readonly telemetry?: Telemetry;
 }
 
 export interface Stats {
@@ -55,12 +58,15 @@ export interface Coordinator {
   stop(): void;
 }
 
-export function createCoordinator({ store, replayCache, onReachable }: CoordinatorOptions): Coordinator {
+export function createCoordinator(options: CoordinatorOptions): Coordinator {
+  const { store, replayCache, onReachable, telemetry = noTelemetry } = options;
   const namespaces = new Namespaces(store);
   const cache = new ReplayCache(replayCache);
   const sync = new Sync(store, cache, namespaces, onReachable);
   const counters = new Counters();
   const waiters = new Waiters(store);
+  telemetry.instruments.exportCounters(counters);
+  telemetry.instruments.exportLevel('waiters', () => waiters.size);
   const parts: Parts = { store, namespaces, cache, sync, waiters, flights: new Flights(), counters };
   return {
     begin: (request, call) => begin(parts, request, call),

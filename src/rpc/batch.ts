@@ -3,21 +3,19 @@ import { OncewardError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import { Violations } from '../core/violations.js';
 import type { Answer, BatchRequest, BatchResponse } from '../gen/onceward/v1/coordinator.js';
-import type { Log } from '../telemetry/log.js';
-import { answerCall, bytesOfAnswer, type Calls } from './calls.js';
+import { bytesOfAnswer, type AnswerCall } from './calls.js';
 import { rpcStatusOf } from './status.js';
 
 /** All calls at once; each has its own answer. */
 export async function answerBatch(
-  calls: Calls,
+  answerCall: AnswerCall,
   request: BatchRequest,
   context: CallContext,
-  log: Log,
 ): Promise<BatchResponse> {
   const violations = new Violations();
   violations.range('calls', request.calls.length, 1, limits.callsPerFrame, ' calls');
   violations.throwIfAny();
-  const answers = await Promise.all(request.calls.map((call) => answerCall(calls, call, context, log)));
+  const answers = await Promise.all(request.calls.map((call) => answerCall(call, context, 'batch')));
   let bytes = 0;
   return { answers: answers.map((answer) => fit(answer)) };
 

@@ -1,8 +1,11 @@
 import type { Coordinator } from '../coordinator/coordinator.js';
 import type { CallContext } from '../coordinator/parts.js';
-import { OncewardError } from '../core/errors.js';
-import { Answer, type Call } from '../gen/onceward/v1/coordinator.js';
+import { OncewardError, type Reason } from '../core/errors.js';
+import { Answer, CoordinatorService, type Call } from '../gen/onceward/v1/coordinator.js';
+import type { CallObserver } from '../telemetry/call-observer.js';
 import type { Log } from '../telemetry/log.js';
+import { spanContextOf, type SpanContext } from '../telemetry/trace-context.js';
+import { callFactsOf } from './call-facts.js';
 import {
   beginRequestOf,
   beginResponseOf,
@@ -12,7 +15,7 @@ import {
 } from './convert.js';
 import { recordOf, wireStateOf } from './convert-record.js';
 import { dateOf, durationOf } from './duration.js';
-import { rpcStatusOf } from './status.js';
+import { codeNameOf, rpcStatusOf } from './status.js';
 import { logged } from './unary.js';
 import type * as wire from '../gen/onceward/v1/coordinator.js';
 import type { Record } from '../gen/onceward/v1/record.js';
@@ -51,17 +54,36 @@ export function callsOf(coordinator: Coordinator): Calls {
 }
 
 /** Answers one of many calls; its failure is an answer too. */
-export async function answerCall(
-  calls: Calls,
-  { id, request }: Call,
-  context: CallContext,
-  log: Log,
-): Promise<Answer> {
-  try {
-    return { id, response: await dispatch(calls, request, context) };
-  } catch (error) {
-    return { id, response: { $case: 'status', value: rpcStatusOf(logged(error, log)) } };
-  }
+export type AnswerCall = (call: Call, context: CallContext, carrier: 'batch' | 'session') => Promise<Answer>;
+
+export function answerCallWith(calls: Calls, log: Log, observer: CallObserver): AnswerCall {
+  return async ({ id, request }, context, carrier) => {
+    const method = methodOf(request);
+    const observed = observer.start({ method, carrier, parent: () => parentOf(request) });
+    const facts = (response?: Answer['response'], reason?: Reason) =>
+      callFactsOf(request?.value ?? {}, response?.value, reason);
+    try {
+      const response = await observed.run(() => dispatch(calls, request, context));
+      observed.end({ code: 'OK', facts: () => facts(response) });
+      return { id, response };
+    } catch (error) {
+      const known = logged(error, log);
+      const { reason } = known;
+      observed.end({ code: codeNameOf(known), reason, facts: () => facts(undefined, reason) });
+      return { id, response: { $case: 'status', value: rpcStatusOf(known) } };
+    }
+  };
+}
+
+/** The method that the call would be if it came by itself. */
+function methodOf(request: Call['request']): string {
+  if (request === undefined) return '_OTHER';
+  return CoordinatorService[request.$case].path.slice(1);
+}
+
+/** A stream is opened once, for calls of many traces: only what a call carries itself tells where it belongs. */
+function parentOf(request: Call['request']): SpanContext | undefined {
+  return request?.$case === 'begin' ? spanContextOf(request.value.traceparent) : undefined;
 }
 
 async function dispatch(

@@ -10,10 +10,12 @@ import {
   type GetServerInfoResponse,
   type MintKeyRequest,
 } from '../gen/onceward/v1/coordinator.js';
+import { createCallObserver } from '../telemetry/call-observer.js';
 import type { Log } from '../telemetry/log.js';
+import type { Telemetry } from '../telemetry/telemetry.js';
 import { adminMethods } from './admin.js';
 import { answerBatch } from './batch.js';
-import { callsOf } from './calls.js';
+import { answerCallWith, callsOf } from './calls.js';
 import { addReflection } from './reflection.js';
 import { createSessions, type Sessions } from './session.js';
 import { tolerant, UnaryCalls } from './unary.js';
@@ -50,6 +52,7 @@ export interface RpcServerOptions {
   readonly port: number;
   readonly reflection: boolean;
   readonly serverInfo: GetServerInfoResponse;
+  readonly telemetry: Telemetry;
   readonly log: Log;
 }
 
@@ -66,8 +69,10 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const { coordinator, log } = options;
   keepLogsTogether(log);
   const calls = callsOf(coordinator);
-  const unary = new UnaryCalls(log);
-  const sessions = createSessions({ calls, log, maxAgeMs: sessionMaxAgeMs });
+  const observer = createCallObserver(options.telemetry);
+  const unary = new UnaryCalls(log, observer);
+  const answerCall = answerCallWith(calls, log, observer);
+  const sessions = createSessions({ answerCall, maxAgeMs: sessionMaxAgeMs });
   const server = new Server(limits);
   server.addService(tolerant(CoordinatorService), {
     begin: unary.handler(calls.begin),
@@ -76,7 +81,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     heartbeat: unary.handler(calls.heartbeat),
     lookup: unary.handler(calls.lookup),
     mintKey: unary.handler(async (request: MintKeyRequest) => ({ key: await coordinator.mintKey(request) })),
-    batch: unary.handler((request: BatchRequest, call) => answerBatch(calls, request, call, log)),
+    batch: unary.handler((request: BatchRequest, call) => answerBatch(answerCall, request, call)),
     session: sessions.handler,
     getServerInfo: unary.handler(() => Promise.resolve(options.serverInfo)),
   });

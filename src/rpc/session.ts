@@ -4,16 +4,14 @@ import type { CallContext } from '../coordinator/parts.js';
 import { OncewardError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import type { Answer, Call, SessionRequest, SessionResponse } from '../gen/onceward/v1/coordinator.js';
-import type { Log } from '../telemetry/log.js';
-import { answerCall, bytesOfAnswer, type Calls } from './calls.js';
+import { bytesOfAnswer, type AnswerCall } from './calls.js';
 import { serviceErrorOf } from './status.js';
 import { anonymousPrincipal, Malformed, malformedError } from './unary.js';
 
 type Stream = ServerDuplexStream<SessionRequest | Malformed, SessionResponse>;
 
 export interface SessionsOptions {
-  readonly calls: Calls;
-  readonly log: Log;
+  readonly answerCall: AnswerCall;
   /** A stream is ended in order after this long, before its connection is cut for its age. */
   readonly maxAgeMs: number;
 }
@@ -118,7 +116,7 @@ class Session {
 
   /** Starts what the bound allows; the stream is read on only when nothing waits for that. */
   #startCalls(): void {
-    const { calls, log } = this.#options;
+    const { answerCall } = this.#options;
     const context: CallContext = {
       signal: this.#left.signal,
       deadlineTime: performance.now() + limits.waitMaxMs,
@@ -131,7 +129,7 @@ class Session {
     if (starting.length === room) this.#stream.pause();
     else if (this.#stream.isPaused()) this.#stream.resume();
     for (const call of starting)
-      void answerCall(calls, call, context, log).then((answer) => {
+      void answerCall(call, context, 'session').then((answer) => {
         this.#answer(answer);
       });
   }

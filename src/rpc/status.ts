@@ -35,6 +35,11 @@ export function toOncewardError(error: unknown): OncewardError {
   return new OncewardError('INTERNAL', 'internal error; see the log of the coordinator', { cause: error });
 }
 
+/** Name of the code that a call ends with. */
+export function codeNameOf(error: OncewardError): string {
+  return status[codes[error.reason]];
+}
+
 /** The error in Google's model: code, message, and details for programs. */
 export function rpcStatusOf(error: OncewardError): Status {
   const { reason, metadata, retryAfterMs, violations } = error;

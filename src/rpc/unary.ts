@@ -1,9 +1,18 @@
-import type { handleUnaryCall, MethodDefinition, ServerUnaryCall, ServiceDefinition } from '@grpc/grpc-js';
+import type {
+  handleUnaryCall,
+  Metadata,
+  MethodDefinition,
+  ServerUnaryCall,
+  ServiceDefinition,
+} from '@grpc/grpc-js';
 import type { CallContext } from '../coordinator/parts.js';
 import { OncewardError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
+import type { CallObserver } from '../telemetry/call-observer.js';
 import type { Log } from '../telemetry/log.js';
-import { serviceErrorOf, toOncewardError } from './status.js';
+import { spanContextOf, type SpanContext } from '../telemetry/trace-context.js';
+import { callFactsOf } from './call-facts.js';
+import { codeNameOf, serviceErrorOf, toOncewardError } from './status.js';
 
 /** A request that is not valid protobuf: it must reach a handler to be answered INVALID_ARGUMENT, not INTERNAL. */
 export class Malformed {
@@ -37,29 +46,42 @@ export function tolerant(definition: ServiceDefinition): ServiceDefinition {
 /** The unary calls of a server. */
 export class UnaryCalls {
   readonly #log: Log;
+  readonly #observer: CallObserver;
   readonly #underWay = new Set<(error: OncewardError) => void>();
 
-  constructor(log: Log) {
+  constructor(log: Log, observer: CallObserver) {
     this.#log = log;
+    this.#observer = observer;
   }
 
   /** Makes a handler of a function from request to answer; errors become statuses, ours are logged. */
-  handler<Request, Response>(
+  handler<Request extends object, Response extends object>(
     handle: (request: Request, call: CallContext) => Promise<Response>,
   ): handleUnaryCall<Request | Malformed, Response> {
     return (call, answer) => {
-      const { request } = call;
+      const { request, metadata } = call;
+      const method = call.getPath().slice(1);
+      const observed = this.#observer.start({ method, carrier: 'unary', parent: () => parentOf(metadata) });
       const refuse = (error: OncewardError) => {
-        if (this.#underWay.delete(refuse)) answer(serviceErrorOf(error));
+        if (!this.#underWay.delete(refuse)) return;
+        const { reason } = error;
+        observed.end({
+          code: codeNameOf(error),
+          reason,
+          facts: () => callFactsOf(request, undefined, reason),
+        });
+        answer(serviceErrorOf(error));
       };
       this.#underWay.add(refuse);
       const handled =
         request instanceof Malformed
           ? Promise.reject(malformedError(request))
-          : handle(request, new CallScope(call));
+          : observed.run(() => handle(request, new CallScope(call)));
       handled.then(
         (response) => {
-          if (this.#underWay.delete(refuse)) answer(null, response);
+          if (!this.#underWay.delete(refuse)) return;
+          observed.end({ code: 'OK', facts: () => callFactsOf(request, response, undefined) });
+          answer(null, response);
         },
         (error: unknown) => {
           refuse(logged(error, this.#log));
@@ -118,4 +140,11 @@ class CallScope implements CallContext {
 function deadlineTimeOf(deadline: Date | number): number {
   const leftMs = Number(deadline) - Date.now();
   return performance.now() + Math.min(leftMs, maxCallMs);
+}
+
+/** The caller's span. */
+function parentOf(metadata: Metadata): SpanContext | undefined {
+  const [traceparent] = metadata.get('traceparent');
+  if (traceparent === undefined) return undefined;
+  return spanContextOf(String(traceparent), metadata.get('tracestate').join(','));
 }

@@ -1,4 +1,5 @@
 import { OncewardError } from '../core/errors.js';
+import { boarding, type Rider } from '../telemetry/statement-observer.js';
 
 export interface LaneOptions<Item, Answer> {
   /** Statements under way at once. */
@@ -14,11 +15,12 @@ export interface LaneOptions<Item, Answer> {
   /** Bytes of an item; a batch carries at most `maxBatchBytes` of them, and `maxWaitingBytes` may wait. */
   readonly bytesOf?: (item: Item) => number;
   /** Does the work: one answer an item, in order; an Error is that item's failure. */
-  readonly run: (items: readonly Item[]) => Promise<readonly (Answer | Error)[]>;
+  readonly run: (items: readonly Item[], riders: readonly Rider[]) => Promise<readonly (Answer | Error)[]>;
 }
 
 interface Waiting<Item, Answer> {
   readonly item: Item;
+  readonly rider: Rider;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -47,7 +49,7 @@ export class Lane<Item, Answer> {
     }
     this.#waitingBytes += bytes;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject });
+      this.#waiting.push({ item, rider: boarding(), resolve, reject });
       this.#leaveSoon();
     });
   }
@@ -94,7 +96,10 @@ export class Lane<Item, Answer> {
 
   async #ride(batch: readonly Waiting<Item, Answer>[]): Promise<void> {
     try {
-      const answers = await this.#options.run(batch.map((waiting) => waiting.item));
+      const answers = await this.#options.run(
+        batch.map(({ item }) => item),
+        batch.map(({ rider }) => rider),
+      );
       batch.forEach((waiting, i) => {
         const answer = answers[i];
         if (answer instanceof Error) waiting.reject(answer);

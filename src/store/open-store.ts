@@ -1,4 +1,6 @@
 import type { KeyStore } from '../core/key-store.js';
+import { createStatementObserver, type Database } from '../telemetry/statement-observer.js';
+import { noTelemetry, type Telemetry } from '../telemetry/telemetry.js';
 import { checkDurability, type StoreFacts } from './durability.js';
 import { Listener } from './listener.js';
 import { checkSchema, migrate, migrationStatus, type MigrationStatus } from './migrate.js';
@@ -16,6 +18,8 @@ export interface OpenStoreOptions {
   readonly statementTimeoutMs: number;
   readonly connectTimeoutMs: number;
   readonly onWarning: (message: string, error: unknown) => void;
+  /** Default: nothing is measured. */
+  readonly telemetry?: Telemetry;
 }
 
 export interface OpenStore {
@@ -59,9 +63,24 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
     const durability = await checkDurability(pools.operator, options.relaxedDurability);
     const facts = { ...durability, warnings: [...durability.warnings, ...planning.warnings] };
     await listener.start();
-    return { store: createPostgresStore(pools, listener, onWarning), facts, schema, close };
+    const observer = createStatementObserver(options.telemetry ?? noTelemetry, databaseOf(url));
+    return { store: createPostgresStore(pools, listener, observer, onWarning), facts, schema, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** Where the URL leads, without what it authenticates with. */
+function databaseOf(url: string): Database {
+  // The driver accepts an empty host after a user, and lets the `host` and `port` parameters win.
+  const { hostname, port, pathname, username, searchParams } = new URL(url.replace('@/', '@localhost/'));
+  const address = searchParams.get('host') ?? decodeURIComponent(hostname);
+  const isSocket = address === '' || address.startsWith('/');
+  return {
+    // Without a database it is the one that is named like the user.
+    name: decodeURIComponent(pathname.slice(1) || username),
+    address: isSocket ? undefined : address,
+    port: isSocket ? undefined : Number(searchParams.get('port') ?? (port || 5432)),
+  };
 }

@@ -11,14 +11,15 @@ import type {
   KnownClaim,
 } from '../core/key-store.js';
 import type { Seen } from '../core/record.js';
-import { runBatch, type RecordRow, type RowAnswer } from './batch.js';
+import type { StatementObserver } from '../telemetry/statement-observer.js';
+import type { RecordRow } from './batch.js';
 import { toOncewardError } from './failure.js';
-import { Lane } from './lane.js';
 import { channels, type Listener } from './listener.js';
 import { operatorActions, operatorReads } from './operator-store.js';
-import type { Pool, Query, QueryRow } from './pool.js';
+import type { Pool, QueryRow } from './pool.js';
+import { rowLane, type RowLane, type RowLaneOptions } from './row-lane.js';
 import { seenOf } from './row.js';
-import { loadStatement, type Row, type Statement } from './statement.js';
+import { loadStatement } from './statement.js';
 
 type OnWarning = (message: string, error: unknown) => void;
 
@@ -62,16 +63,17 @@ export const poolSizes = {
   operator: 3,
 };
 
-const mebibyte = 1024 * 1024;
-const bounds = { maxWaiting: 10_000, maxBatchBytes: 4 * mebibyte, maxWaitingBytes: 64 * mebibyte };
-/** A batch beyond this gains nothing and delays its first row. */
-const maxBatch = 256;
 /** Results may be large, and a read can't know: 32 of the largest are 96 MiB. */
 const maxResultBatch = 32;
 
 /** The port over Postgres: every transition is one statement over one or many records. */
-export function createPostgresStore(pools: StorePools, listener: Listener, onWarning: OnWarning): KeyStore {
-  const lanes = openLanes(pools, onWarning);
+export function createPostgresStore(
+  pools: StorePools,
+  listener: Listener,
+  observer: StatementObserver,
+  onWarning: OnWarning,
+): KeyStore {
+  const lanes = openLanes(pools, observer, onWarning);
   const readAfterFinish = async (ref: KeyRef): Promise<({ kind: 'known' } & Seen) | { kind: 'absent' }> => {
     const row = await submit(lanes.finishRead, refRow(ref));
     return row === undefined ? { kind: 'absent' } : { kind: 'known', ...seenOf(row) };
@@ -145,52 +147,40 @@ export function createPostgresStore(pools: StorePools, listener: Listener, onWar
   };
 }
 
-function openLanes({ begin, finish }: StorePools, onWarning: OnWarning) {
+function openLanes({ begin, finish }: StorePools, observer: StatementObserver, onWarning: OnWarning) {
   const widths = laneWidths;
+  const beginLane = (name: string, options: LaneOptions) =>
+    rowLane({ name, pool: begin, observer, ...options });
+  const finishLane = (name: string, options: LaneOptions) =>
+    rowLane({ name, pool: finish, observer, ...options });
+  const after = notifyWatched(onWarning);
   return {
-    claim: rowLane(begin, queries.claimNew, widths.claim),
-    takeOver: rowLane(begin, queries.claimKnown, widths.known, drawTokens),
-    park: rowLane(begin, queries.park, widths.known, drawTokens),
-    read: rowLane(begin, queries.read, widths.read),
-    readResult: rowLane(begin, queries.readResult, widths.read, undefined, maxResultBatch),
-    watch: rowLane(begin, queries.watch, widths.watch),
-    finish: endLane(finish, queries.finish, widths.finish, onWarning),
-    release: endLane(finish, queries.release, widths.release, onWarning),
-    heartbeat: rowLane(finish, queries.heartbeat, widths.heartbeat),
-    finishRead: rowLane(finish, queries.read, widths.finishRead),
+    claim: beginLane('claim', { statement: queries.claimNew, width: widths.claim }),
+    takeOver: beginLane('take-over', {
+      statement: queries.claimKnown,
+      width: widths.known,
+      prepare: drawTokens,
+    }),
+    park: beginLane('park', { statement: queries.park, width: widths.known, prepare: drawTokens }),
+    read: beginLane('read', { statement: queries.read, width: widths.read }),
+    readResult: beginLane('read-result', {
+      statement: queries.readResult,
+      width: widths.read,
+      maxBatch: maxResultBatch,
+    }),
+    watch: beginLane('watch', { statement: queries.watch, width: widths.watch }),
+    finish: finishLane('finish', { statement: queries.finish, width: widths.finish, after }),
+    release: finishLane('release', { statement: queries.release, width: widths.release, after }),
+    heartbeat: finishLane('heartbeat', { statement: queries.heartbeat, width: widths.heartbeat }),
+    finishRead: finishLane('finish-read', { statement: queries.read, width: widths.finishRead }),
   };
 }
 
-type RowLane = Lane<RecordRow, QueryRow | undefined>;
-type Prepare = (query: Query, rows: readonly RecordRow[]) => Promise<readonly RecordRow[]>;
+type LaneOptions = Omit<RowLaneOptions, 'name' | 'pool' | 'observer'>;
 
-function rowLane(
-  pool: Pool,
-  statement: Statement,
-  width: number,
-  prepare?: Prepare,
-  batch = maxBatch,
-  after?: (query: Query, answers: readonly RowAnswer[]) => Promise<void>,
-): RowLane {
-  return new Lane<RecordRow, QueryRow | undefined>({
-    ...bounds,
-    width,
-    maxBatch: batch,
-    recordOf: identityOf,
-    bytesOf: bytesOfRow,
-    run: (rows) =>
-      pool.use(async (query) => {
-        const prepared = prepare === undefined ? rows : await prepare(query, rows);
-        const answers = await runBatch(query, statement, prepared);
-        await after?.(query, answers);
-        return answers;
-      }),
-  });
-}
-
-/** A lane that ends attempts, and notifies those that are watched, once a batch. */
-function endLane(pool: Pool, statement: Statement, width: number, onWarning: OnWarning): RowLane {
-  return rowLane(pool, statement, width, undefined, maxBatch, async (query, answers) => {
+/** After attempts ended: notifies those that are watched, once a batch. */
+function notifyWatched(onWarning: OnWarning): NonNullable<RowLaneOptions['after']> {
+  return async (query, answers) => {
     const hashes = answers
       .filter(
         (row): row is QueryRow => row !== undefined && !(row instanceof Error) && row['watched'] === true,
@@ -202,10 +192,10 @@ function endLane(pool: Pool, statement: Statement, width: number, onWarning: OnW
     await query(queries.notify.one(notification)).catch((error: unknown) => {
       onWarning('waiters of other processes could not be notified', error);
     });
-  });
+  };
 }
 
-const drawTokens: Prepare = async (query, rows) => {
+const drawTokens: NonNullable<RowLaneOptions['prepare']> = async (query, rows) => {
   const drawn = await query(queries.drawTokens.one({ count: rows.length }));
   return rows.map((row, i) => ({ ...row, new_token: drawn[i]?.['fencing_token'] as bigint }));
 };
@@ -216,12 +206,6 @@ async function submit(lane: RowLane, row: RecordRow): Promise<QueryRow | undefin
   } catch (error) {
     throw toOncewardError(error);
   }
-}
-
-function bytesOfRow(row: Row): number {
-  let bytes = 0;
-  for (const value of Object.values(row)) if (value instanceof Uint8Array) bytes += value.length;
-  return bytes;
 }
 
 function refRow(ref: KeyRef): RecordRow {

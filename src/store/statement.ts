@@ -8,6 +8,9 @@ export interface PreparedQuery {
   readonly name: string;
   readonly text: string;
   readonly values: unknown[];
+  /** Name of its file. */
+  readonly statement: string;
+  readonly rowCount: number;
 }
 
 /** One SQL file in its two forms. */
@@ -38,11 +41,19 @@ export function loadStatement(name: string): Statement {
   const oneText = text.replaceAll(':in i', `(SELECT ${single}) i`);
   const manyText = text.replaceAll(':in i', `unnest(${arrays}) i (${columns.join(', ')})`);
   return {
-    one: (row) => ({ name, text: oneText, values: columns.map((column) => valueOf(row, column)) }),
+    one: (row) => ({
+      name,
+      text: oneText,
+      values: columns.map((column) => valueOf(row, column)),
+      statement: name,
+      rowCount: 1,
+    }),
     many: (rows) => ({
       name: `${name}-many`,
       text: manyText,
       values: columns.map((column) => rows.map((row) => valueOf(row, column))),
+      statement: name,
+      rowCount: rows.length,
     }),
   };
 }

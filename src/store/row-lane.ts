@@ -1,0 +1,61 @@
+import { identityOf } from '../core/key.js';
+import type { ObserveStatement, StatementObserver } from '../telemetry/statement-observer.js';
+import { runBatch, type RecordRow, type RowAnswer } from './batch.js';
+import { Lane } from './lane.js';
+import type { Pool, Query, QueryRow } from './pool.js';
+import type { Row, Statement } from './statement.js';
+
+export type RowLane = Lane<RecordRow, QueryRow | undefined>;
+
+export interface RowLaneOptions {
+  readonly name: string;
+  readonly pool: Pool;
+  readonly observer: StatementObserver;
+  readonly statement: Statement;
+  /** Statements under way at once. */
+  readonly width: number;
+  /** Default: 256. A batch beyond that gains nothing and delays its first row. */
+  readonly maxBatch?: number;
+  /** Completes the rows on the same connection before the statement. Default: they are complete. */
+  readonly prepare?: (query: Query, rows: readonly RecordRow[]) => Promise<readonly RecordRow[]>;
+  /** Follows the statement on the same connection. Default: nothing does. */
+  readonly after?: (query: Query, answers: readonly RowAnswer[]) => Promise<void>;
+}
+
+const mebibyte = 1024 * 1024;
+const bounds = { maxWaiting: 10_000, maxBatchBytes: 4 * mebibyte, maxWaitingBytes: 64 * mebibyte };
+
+/** A lane that runs one statement over what rides in it. */
+export function rowLane(options: RowLaneOptions): RowLane {
+  const { name, pool, observer, statement, width, maxBatch = 256, prepare, after } = options;
+  return new Lane<RecordRow, QueryRow | undefined>({
+    ...bounds,
+    width,
+    maxBatch,
+    recordOf: identityOf,
+    bytesOf: bytesOfRow,
+    run: (rows, riders) => {
+      const observe = observer.depart(name, riders);
+      return pool.use(async (bare) => {
+        const query = observed(bare, observe);
+        const prepared = prepare === undefined ? rows : await prepare(query, rows);
+        const answers = await runBatch(query, statement, prepared);
+        await after?.(query, answers);
+        return answers;
+      });
+    },
+  });
+}
+
+function observed(query: Query, observe: ObserveStatement): Query {
+  return (sent) => {
+    if (typeof sent === 'string') return query(sent);
+    return observe({ name: sent.statement, rows: sent.rowCount }, () => query(sent));
+  };
+}
+
+function bytesOfRow(row: Row): number {
+  let bytes = 0;
+  for (const value of Object.values(row)) if (value instanceof Uint8Array) bytes += value.length;
+  return bytes;
+}

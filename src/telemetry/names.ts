@@ -1,0 +1,127 @@
+import type { CounterName } from './counters.js';
+
+/** Who makes the spans and metrics, and the service they belong to. */
+export const instrumentationName = 'onceward';
+
+/**
+ * Attributes. The first group is from the stable semantic conventions, the second is ours. None of them ever holds a key, a
+ * scope, a payload or a token: a short hash stands for the identity.
+ */
+export const attributeNames = {
+  serviceName: 'service.name',
+  serviceVersion: 'service.version',
+  serviceInstanceId: 'service.instance.id',
+  serverAddress: 'server.address',
+  serverPort: 'server.port',
+  errorType: 'error.type',
+  rpcSystemName: 'rpc.system.name',
+  rpcMethod: 'rpc.method',
+  rpcStatusCode: 'rpc.status_code',
+  dbSystemName: 'db.system.name',
+  dbNamespace: 'db.namespace',
+  dbOperationName: 'db.operation.name',
+  dbOperationBatchSize: 'db.operation.batch.size',
+  dbResponseStatusCode: 'db.response.status_code',
+
+  namespace: 'onceward.namespace',
+  keyHash: 'onceward.key.hash',
+  outcome: 'onceward.outcome',
+  attempt: 'onceward.attempt',
+  /** How the call came: `unary`, `batch` or `session`. */
+  carrier: 'onceward.carrier',
+  lane: 'onceward.lane',
+  /** On a link: what the other span is to this one. */
+  link: 'onceward.link',
+} as const;
+
+/** Values of `attributeNames.link`. */
+export const links = {
+  /** The execution whose result is replayed. */
+  original: 'original',
+  /** A further call that rides in the same statement. */
+  rider: 'rider',
+} as const;
+
+export const metricNames = {
+  callDuration: 'rpc.server.call.duration',
+  callsInFlight: 'onceward.calls.in_flight',
+  waiters: 'onceward.waiters',
+  statementDuration: 'db.client.operation.duration',
+  laneQueueDuration: 'onceward.lane.queue.duration',
+  laneBatchSize: 'onceward.lane.batch.size',
+  beginOutcomes: 'onceward.begin.outcomes',
+  beginTakeovers: 'onceward.begin.takeovers',
+  beginRepeatedGrants: 'onceward.begin.repeated_grants',
+  beginCachedReplays: 'onceward.begin.cached_replays',
+  beginMismatches: 'onceward.begin.mismatches',
+  beginIncomparableFingerprints: 'onceward.begin.incomparable_fingerprints',
+  beginWaits: 'onceward.begin.waits',
+  completeOutcomes: 'onceward.complete.outcomes',
+  completeOmittedPayloads: 'onceward.complete.omitted_payloads',
+  failOutcomes: 'onceward.fail.outcomes',
+  heartbeatExtensions: 'onceward.heartbeat.extensions',
+  lostLeases: 'onceward.lost_leases',
+  resultConflicts: 'onceward.result_conflicts',
+} as const;
+
+/** The metric a counter is, with its outcome where several counters are one metric. */
+export interface CounterMetric {
+  readonly name: string;
+  readonly outcome?: string;
+  readonly description: string;
+}
+
+const beginOutcomes = { name: metricNames.beginOutcomes, description: 'Begins by what they were answered.' };
+const completeOutcomes = { name: metricNames.completeOutcomes, description: 'Results accepted by Complete.' };
+const failOutcomes = { name: metricNames.failOutcomes, description: 'Failures accepted by Fail.' };
+
+/** Every counter is exported; one that is not named here does not compile. */
+export const counterMetrics: Readonly<Record<CounterName, CounterMetric>> = {
+  'begin.execute': { ...beginOutcomes, outcome: 'execute' },
+  'begin.replay': { ...beginOutcomes, outcome: 'replay' },
+  'begin.in_progress': { ...beginOutcomes, outcome: 'in_progress' },
+  'begin.indeterminate': { ...beginOutcomes, outcome: 'indeterminate' },
+  'begin.result_expired': { ...beginOutcomes, outcome: 'result_expired' },
+  'begin.execute.takeover': {
+    name: metricNames.beginTakeovers,
+    description: 'Grants of a key whose earlier lease lapsed.',
+  },
+  'begin.execute.repeated': {
+    name: metricNames.beginRepeatedGrants,
+    description: 'Begins that were sent again and got their grant again.',
+  },
+  'begin.replay.cached': {
+    name: metricNames.beginCachedReplays,
+    description: 'Begins answered from the replay cache.',
+  },
+  'begin.mismatch': {
+    name: metricNames.beginMismatches,
+    description: 'Begins of a known key with another operation or fingerprint.',
+  },
+  'begin.fingerprint_incomparable': {
+    name: metricNames.beginIncomparableFingerprints,
+    description: 'Begins whose fingerprint has another version than the record.',
+  },
+  'begin.waited': {
+    name: metricNames.beginWaits,
+    description: "Begins that waited for someone else's attempt.",
+  },
+  'complete.done': { ...completeOutcomes, outcome: 'done' },
+  'complete.already': { ...completeOutcomes, outcome: 'already' },
+  'complete.payload_omitted': {
+    name: metricNames.completeOmittedPayloads,
+    description: 'Results too large to be kept, completed without their payload.',
+  },
+  'fail.final': { ...failOutcomes, outcome: 'final' },
+  'fail.retryable': { ...failOutcomes, outcome: 'retryable' },
+  'fail.already': { ...failOutcomes, outcome: 'already' },
+  'heartbeat.extended': { name: metricNames.heartbeatExtensions, description: 'Leases extended.' },
+  lease_lost: {
+    name: metricNames.lostLeases,
+    description: 'Calls refused because their token was superseded.',
+  },
+  result_conflict: {
+    name: metricNames.resultConflicts,
+    description: 'Results refused because another one is stored.',
+  },
+};
