@@ -115,6 +115,21 @@ describe('the laws of the house', () => {
     expect(readers.filter((path) => !path.startsWith('store/embedded/'))).toEqual(['config.ts']);
   });
 
+  test('what the SDK takes from telemetry loads neither a log nor what exports', () => {
+    const heavy = ['export.ts', 'log.ts', 'otlp.ts'];
+    const light = own.filter(
+      ({ path }) => roomOf(path) === 'telemetry' && !heavy.some((name) => path === `telemetry/${name}`),
+    );
+    const loads = light
+      .flatMap(({ imports }) => imports)
+      .filter((specifier) => !specifier.startsWith('node:'));
+    const files = loads.map((specifier) => specifier.replace(/^\.\//, '').replace(/\.js$/, '.ts'));
+    expect(files.filter((name) => heavy.includes(name))).toEqual([]);
+    expect(new Set(loads.filter((specifier) => !specifier.startsWith('.')))).toEqual(
+      new Set(['@opentelemetry/api']),
+    );
+  });
+
   test('nothing unfinished, nothing switched off', () => {
     const marks = /\b(TODO|FIXME|XXX|HACK)\b|eslint-disable|@ts-(ignore|expect-error)|\bas any\b/;
     expect(own.filter(({ text }) => marks.test(text)).map(({ path }) => path)).toEqual([]);

@@ -51,6 +51,8 @@ export interface Coordinator {
   resolve(request: ResolveRequest, call: CallContext): Promise<ResolveAnswer>;
   forget(request: ForgetRequest, call: CallContext): Promise<{ readonly already: boolean }>;
   getStats(): Promise<Stats>;
+  /** Whether it is declared, as far as this process remembers. */
+  knowsNamespace(name: string): boolean;
   /** Reads what it keeps in memory; the store must be reachable. */
   start(): Promise<void>;
   /** Answers all waiters with what they know; calls under way go on. */
@@ -86,6 +88,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
       partitions: await store.readPartitions(),
       counters: Object.fromEntries(counterNames.map((name) => [name, counters.read(name)])),
     }),
+    knowsNamespace: (name) => namespaces.has(name),
     start: () => sync.start(),
     drain: () => {
       waiters.close();

@@ -22,6 +22,11 @@ export class Namespaces {
     this.#known = new Map(all.map((namespace) => [namespace.name, namespace]));
   }
 
+  /** Whether it is declared, as far as memory tells. */
+  has(name: string): boolean {
+    return this.#known.has(name);
+  }
+
   async get(name: string): Promise<Namespace> {
     const known = this.#known.get(name);
     if (known !== undefined) return known;

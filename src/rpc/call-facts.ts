@@ -1,6 +1,4 @@
 import { identityHash, identityOf } from '../core/key.js';
-import type { Reason } from '../core/errors.js';
-import { isNamespace } from '../core/violations.js';
 import type { BeginResponse } from '../gen/onceward/v1/coordinator.js';
 import type { KeyRef } from '../gen/onceward/v1/record.js';
 import type { CallFacts } from '../telemetry/call-observer.js';
@@ -18,27 +16,30 @@ interface AnyResponse extends Partial<Pick<BeginResponse, 'outcome'>> {
   readonly already?: boolean;
 }
 
-/** What the span of a call says besides method and status; never a key, scope, payload or token. */
-export function callFactsOf(
-  request: object,
-  response: object | undefined,
-  reason: Reason | undefined,
-): CallFacts {
-  const { ref }: AnyRequest = request;
-  const { outcome, already }: AnyResponse = response ?? {};
-  const namespace = ref?.namespace ?? nameOf(request);
-  // What names no namespace may be anything, put into the wrong field.
-  const known = namespace !== undefined && isNamespace(namespace) && reason !== 'NAMESPACE_NOT_FOUND';
-  const name = outcome === undefined ? finishOf(already) : snakeCase(outcome.$case);
-  const attempt = outcome && attemptOf(outcome);
-  return {
-    attributes: {
-      ...(known ? { [attributeNames.namespace]: namespace } : {}),
-      ...(ref === undefined ? {} : { [attributeNames.keyHash]: identityHash(identityOf(ref)) }),
-      ...(name === undefined ? {} : { [attributeNames.outcome]: name }),
-      ...(attempt === undefined ? {} : { [attributeNames.attempt]: attempt }),
-    },
-    original: outcome?.$case === 'replay' ? spanContextOf(outcome.value.traceparent) : undefined,
+export type CallFactsOf = (request: object, response: object | undefined) => CallFacts;
+
+/**
+ * What the span of a call says besides method and status; never a key, scope, payload or token. A namespace that was not
+ * declared is none: it may be anything, put into the wrong field.
+ */
+export function callFactsWith(knowsNamespace: (name: string) => boolean): CallFactsOf {
+  return (request, response) => {
+    const { ref }: AnyRequest = request;
+    const { outcome, already }: AnyResponse = response ?? {};
+    const namespace = ref?.namespace ?? nameOf(request);
+    const name = outcome === undefined ? finishOf(already) : snakeCase(outcome.$case);
+    const attempt = outcome && attemptOf(outcome);
+    return {
+      attributes: {
+        ...(namespace !== undefined && knowsNamespace(namespace)
+          ? { [attributeNames.namespace]: namespace }
+          : {}),
+        ...(ref === undefined ? {} : { [attributeNames.keyHash]: identityHash(identityOf(ref)) }),
+        ...(name === undefined ? {} : { [attributeNames.outcome]: name }),
+        ...(attempt === undefined ? {} : { [attributeNames.attempt]: attempt }),
+      },
+      original: outcome?.$case === 'replay' ? spanContextOf(outcome.value.traceparent) : undefined,
+    };
   };
 }
 

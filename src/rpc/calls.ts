@@ -1,11 +1,8 @@
 import type { Coordinator } from '../coordinator/coordinator.js';
 import type { CallContext } from '../coordinator/parts.js';
-import { OncewardError, type Reason } from '../core/errors.js';
+import { OncewardError } from '../core/errors.js';
 import { Answer, CoordinatorService, type Call } from '../gen/onceward/v1/coordinator.js';
-import type { CallObserver } from '../telemetry/call-observer.js';
-import type { Log } from '../telemetry/log.js';
 import { spanContextOf, type SpanContext } from '../telemetry/trace-context.js';
-import { callFactsOf } from './call-facts.js';
 import {
   beginRequestOf,
   beginResponseOf,
@@ -16,7 +13,7 @@ import {
 import { recordOf, wireStateOf } from './convert-record.js';
 import { dateOf, durationOf } from './duration.js';
 import { codeNameOf, rpcStatusOf } from './status.js';
-import { logged } from './unary.js';
+import { logged, type CallTools } from './unary.js';
 import type * as wire from '../gen/onceward/v1/coordinator.js';
 import type { Record } from '../gen/onceward/v1/record.js';
 
@@ -56,20 +53,18 @@ export function callsOf(coordinator: Coordinator): Calls {
 /** Answers one of many calls; its failure is an answer too. */
 export type AnswerCall = (call: Call, context: CallContext, carrier: 'batch' | 'session') => Promise<Answer>;
 
-export function answerCallWith(calls: Calls, log: Log, observer: CallObserver): AnswerCall {
+export function answerCallWith(calls: Calls, { log, observer, factsOf }: CallTools): AnswerCall {
   return async ({ id, request }, context, carrier) => {
     const method = methodOf(request);
     const observed = observer.start({ method, carrier, parent: () => parentOf(request) });
-    const facts = (response?: Answer['response'], reason?: Reason) =>
-      callFactsOf(request?.value ?? {}, response?.value, reason);
+    const facts = (response?: Answer['response']) => factsOf(request?.value ?? {}, response?.value);
     try {
       const response = await observed.run(() => dispatch(calls, request, context));
       observed.end({ code: 'OK', facts: () => facts(response) });
       return { id, response };
     } catch (error) {
       const known = logged(error, log);
-      const { reason } = known;
-      observed.end({ code: codeNameOf(known), reason, facts: () => facts(undefined, reason) });
+      observed.end({ code: codeNameOf(known), reason: known.reason, facts: () => facts() });
       return { id, response: { $case: 'status', value: rpcStatusOf(known) } };
     }
   };

@@ -15,10 +15,11 @@ import type { Log } from '../telemetry/log.js';
 import type { Telemetry } from '../telemetry/telemetry.js';
 import { adminMethods } from './admin.js';
 import { answerBatch } from './batch.js';
+import { callFactsWith } from './call-facts.js';
 import { answerCallWith, callsOf } from './calls.js';
 import { addReflection } from './reflection.js';
 import { createSessions, type Sessions } from './session.js';
-import { tolerant, UnaryCalls } from './unary.js';
+import { tolerant, UnaryCalls, type CallTools } from './unary.js';
 
 const minuteMs = 60_000;
 
@@ -69,9 +70,13 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const { coordinator, log } = options;
   keepLogsTogether(log);
   const calls = callsOf(coordinator);
-  const observer = createCallObserver(options.telemetry);
-  const unary = new UnaryCalls(log, observer);
-  const answerCall = answerCallWith(calls, log, observer);
+  const tools: CallTools = {
+    log,
+    observer: createCallObserver(options.telemetry),
+    factsOf: callFactsWith((name) => coordinator.knowsNamespace(name)),
+  };
+  const unary = new UnaryCalls(tools);
+  const answerCall = answerCallWith(calls, tools);
   const sessions = createSessions({ answerCall, maxAgeMs: sessionMaxAgeMs });
   const server = new Server(limits);
   server.addService(tolerant(CoordinatorService), {

@@ -11,7 +11,7 @@ import { limits } from '../core/limits.js';
 import type { CallObserver } from '../telemetry/call-observer.js';
 import type { Log } from '../telemetry/log.js';
 import { spanContextOf, type SpanContext } from '../telemetry/trace-context.js';
-import { callFactsOf } from './call-facts.js';
+import type { CallFactsOf } from './call-facts.js';
 import { codeNameOf, serviceErrorOf, toOncewardError } from './status.js';
 
 /** A request that is not valid protobuf: it must reach a handler to be answered INVALID_ARGUMENT, not INTERNAL. */
@@ -43,32 +43,38 @@ export function tolerant(definition: ServiceDefinition): ServiceDefinition {
   );
 }
 
+/** What sees calls from the outside. */
+export interface CallTools {
+  readonly log: Log;
+  readonly observer: CallObserver;
+  readonly factsOf: CallFactsOf;
+}
+
 /** The unary calls of a server. */
 export class UnaryCalls {
-  readonly #log: Log;
-  readonly #observer: CallObserver;
+  readonly #tools: CallTools;
   readonly #underWay = new Set<(error: OncewardError) => void>();
 
-  constructor(log: Log, observer: CallObserver) {
-    this.#log = log;
-    this.#observer = observer;
+  constructor(tools: CallTools) {
+    this.#tools = tools;
   }
 
   /** Makes a handler of a function from request to answer; errors become statuses, ours are logged. */
   handler<Request extends object, Response extends object>(
     handle: (request: Request, call: CallContext) => Promise<Response>,
   ): handleUnaryCall<Request | Malformed, Response> {
+    const { log, observer, factsOf } = this.#tools;
     return (call, answer) => {
       const { request, metadata } = call;
       const method = call.getPath().slice(1);
-      const observed = this.#observer.start({ method, carrier: 'unary', parent: () => parentOf(metadata) });
+      const observed = observer.start({ method, carrier: 'unary', parent: () => parentOf(metadata) });
       const refuse = (error: OncewardError) => {
         if (!this.#underWay.delete(refuse)) return;
         const { reason } = error;
         observed.end({
           code: codeNameOf(error),
           reason,
-          facts: () => callFactsOf(request, undefined, reason),
+          facts: () => factsOf(request, undefined),
         });
         answer(serviceErrorOf(error));
       };
@@ -80,11 +86,11 @@ export class UnaryCalls {
       handled.then(
         (response) => {
           if (!this.#underWay.delete(refuse)) return;
-          observed.end({ code: 'OK', facts: () => callFactsOf(request, response, undefined) });
+          observed.end({ code: 'OK', facts: () => factsOf(request, response) });
           answer(null, response);
         },
         (error: unknown) => {
-          refuse(logged(error, this.#log));
+          refuse(logged(error, log));
         },
       );
     };

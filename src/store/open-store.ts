@@ -1,6 +1,7 @@
 import type { KeyStore } from '../core/key-store.js';
-import { createStatementObserver, type Database } from '../telemetry/statement-observer.js';
+import { createStatementObserver } from '../telemetry/statement-observer.js';
 import { noTelemetry, type Telemetry } from '../telemetry/telemetry.js';
+import { databaseOf } from './database-of.js';
 import { checkDurability, type StoreFacts } from './durability.js';
 import { Listener } from './listener.js';
 import { checkSchema, migrate, migrationStatus, type MigrationStatus } from './migrate.js';
@@ -69,18 +70,4 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
     await close();
     throw error;
   }
-}
-
-/** Where the URL leads, without what it authenticates with. */
-function databaseOf(url: string): Database {
-  // The driver accepts an empty host after a user, and lets the `host` and `port` parameters win.
-  const { hostname, port, pathname, username, searchParams } = new URL(url.replace('@/', '@localhost/'));
-  const address = searchParams.get('host') ?? decodeURIComponent(hostname);
-  const isSocket = address === '' || address.startsWith('/');
-  return {
-    // Without a database it is the one that is named like the user.
-    name: decodeURIComponent(pathname.slice(1) || username),
-    address: isSocket ? undefined : address,
-    port: isSocket ? undefined : Number(searchParams.get('port') ?? (port || 5432)),
-  };
 }
