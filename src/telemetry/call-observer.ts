@@ -6,10 +6,11 @@ import {
   type Attributes,
   type Span,
   type SpanContext,
+  type Tracer,
 } from '@opentelemetry/api';
 import { currentSpan, withSpan } from './current-span.js';
 import { attributeNames, links } from './names.js';
-import type { Telemetry } from './telemetry.js';
+import { noTelemetry, type Telemetry } from './telemetry.js';
 
 /** How a call came: by itself, or in a frame with others. */
 export type Carrier = 'unary' | 'batch' | 'session';
@@ -59,41 +60,47 @@ const serverFaults = new Set([
   'DATA_LOSS',
 ]);
 
+/** A call that nobody looks at; the same for all, since calls are many. */
+const unobserved: ObservedCall = { run: (work) => work(), end: () => undefined };
+
 /** A SERVER span and a duration for each call. */
-export function createCallObserver({ tracer, instruments }: Telemetry): CallObserver {
+export function createCallObserver(telemetry: Telemetry): CallObserver {
+  if (telemetry === noTelemetry) return { start: () => unobserved };
+  const { tracer, instruments } = telemetry;
   let inFlight = 0;
   instruments.exportLevel('callsInFlight', () => inFlight);
   return {
-    start: ({ method, carrier, parent }) => {
+    start: (call) => {
       const startTime = performance.now();
       inFlight += 1;
-      const attributes = {
-        [attributeNames.rpcSystemName]: 'grpc',
-        [attributeNames.rpcMethod]: method,
-        [attributeNames.carrier]: carrier,
-      };
-      const options = { kind: SpanKind.SERVER, attributes };
-      const span =
-        tracer && tracer.startSpan(method, options, contextOf(parent() ?? currentSpan()?.spanContext()));
+      const span = tracer && startSpan(tracer, call);
       return {
-        run: (work) => (span?.isRecording() === true ? withSpan(span, work) : work()),
+        run: (work) => (span === undefined ? work() : withSpan(span, work)),
         end: (end) => {
           inFlight -= 1;
-          const outcome = {
-            ...attributes,
-            [attributeNames.rpcStatusCode]: end.code,
-            ...(end.reason === undefined ? {} : { [attributeNames.errorType]: end.reason }),
-          };
-          instruments.callDuration.record((performance.now() - startTime) / 1000, outcome);
-          if (span?.isRecording() === true) endSpan(span, outcome, end);
+          const attributes = attributesOf(call);
+          attributes[attributeNames.rpcStatusCode] = end.code;
+          if (end.reason !== undefined) attributes[attributeNames.errorType] = end.reason;
+          instruments.callDuration.record((performance.now() - startTime) / 1000, attributes);
+          if (span?.isRecording() === true) endSpan(span, attributes, end);
         },
       };
     },
   };
 }
 
-function contextOf(parent: SpanContext | undefined) {
-  return parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
+function attributesOf({ method, carrier }: IncomingCall): Attributes {
+  return {
+    [attributeNames.rpcSystemName]: 'grpc',
+    [attributeNames.rpcMethod]: method,
+    [attributeNames.carrier]: carrier,
+  };
+}
+
+function startSpan(tracer: Tracer, call: IncomingCall): Span {
+  const parent = call.parent() ?? currentSpan()?.spanContext();
+  const context = parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
+  return tracer.startSpan(call.method, { kind: SpanKind.SERVER, attributes: attributesOf(call) }, context);
 }
 
 function endSpan(span: Span, outcome: Attributes, { code, facts }: CallEnd): void {

@@ -8,7 +8,7 @@ import {
 } from '@opentelemetry/api';
 import { currentSpan } from './current-span.js';
 import { attributeNames, links } from './names.js';
-import type { Telemetry } from './telemetry.js';
+import { noTelemetry, type Telemetry } from './telemetry.js';
 
 /** Where statements go. */
 export interface Database {
@@ -45,11 +45,12 @@ export function boarding(): Rider {
   return { span: currentSpan(), submitTime: performance.now() };
 }
 
+const unobserved: ObserveStatement = (_, run) => run();
+
 /** A CLIENT span and a duration for each statement; a queue time and a size for each batch. */
-export function createStatementObserver(
-  { tracer, instruments }: Telemetry,
-  database: Database,
-): StatementObserver {
+export function createStatementObserver(telemetry: Telemetry, database: Database): StatementObserver {
+  if (telemetry === noTelemetry) return { depart: () => unobserved };
+  const { tracer, instruments } = telemetry;
   const common = attributesOf(database);
   return {
     depart: (lane, riders) => {
@@ -59,23 +60,20 @@ export function createStatementObserver(
         instruments.laneQueueDuration.record((performance.now() - first.submitTime) / 1000, ofLane);
         instruments.laneBatchSize.record(riders.length, ofLane);
       }
-      const spans = tracer === undefined ? [] : distinctSpans(riders);
+      const spans = tracer === undefined ? [] : recordedSpans(riders);
       return async (statement, run) => {
         const attributes: Attributes = { ...common, [attributeNames.dbOperationName]: statement.name };
         const span = spans[0] && tracer?.startSpan(...spanOf(statement, attributes, database, spans));
         const startTime = performance.now();
-        let failure: Attributes = {};
         try {
           return await run();
         } catch (error) {
-          failure = failureOf(error);
+          const failure = failureOf(error);
+          Object.assign(attributes, failure);
           span?.setAttributes(failure).setStatus({ code: SpanStatusCode.ERROR });
           throw error;
         } finally {
-          instruments.statementDuration.record((performance.now() - startTime) / 1000, {
-            ...attributes,
-            ...failure,
-          });
+          instruments.statementDuration.record((performance.now() - startTime) / 1000, attributes);
           span?.end();
         }
       };
@@ -105,8 +103,11 @@ function spanOf(
   return [`${name} ${database.name}`, options, parent] as const;
 }
 
-function distinctSpans(riders: readonly Rider[]): readonly Span[] {
-  return [...new Set(riders.map(({ span }) => span))].filter((span) => span !== undefined);
+/** A call that reads after it was refused rides twice; one that is not sampled has nobody who would look. */
+function recordedSpans(riders: readonly Rider[]): readonly Span[] {
+  return [...new Set(riders.map(({ span }) => span))].filter(
+    (span) => span?.isRecording() === true,
+  ) as Span[];
 }
 
 function attributesOf({ name, address, port }: Database): Attributes {

@@ -124,6 +124,6 @@ function fixed(token: bigint): Buffer {
   return buffer;
 }
 
-function varint(token: bigint): Uint8Array {
-  return new BinaryWriter().uint64(token).finish();
+function varint(token: bigint): Buffer {
+  return Buffer.from(new BinaryWriter().uint64(token).finish());
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import type { Metadata } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { BeginRequest, type Call } from '../../src/gen/onceward/v1/coordinator.js';
+import { BatchRequest, BeginRequest, type Call } from '../../src/gen/onceward/v1/coordinator.js';
 import { databaseOf } from '../../src/store/database-of.js';
 import { beginRequest, execute, refOf, result } from '../support/calls.js';
 import { caught } from '../support/caught.js';
@@ -40,9 +41,13 @@ function callerSpan() {
 
 /** Begins a key with the metadata that an instrumented client would send. */
 async function beginFrom(key: string, traceparent: string, tracestate?: string): Promise<void> {
-  const raw = rawClient(one.address);
   const bytes = BeginRequest.encode(BeginRequest.fromPartial(beginRequest(key))).finish();
-  await raw.call(begin, bytes, callerMetadata(traceparent, tracestate));
+  await sendFrom(begin, bytes, callerMetadata(traceparent, tracestate));
+}
+
+async function sendFrom(path: string, bytes: Uint8Array, metadata: Metadata): Promise<void> {
+  const raw = rawClient(one.address);
+  await raw.call(path, bytes, metadata);
   raw.close();
 }
 
@@ -91,12 +96,19 @@ describe('the span of a unary call', () => {
     }
   });
 
-  test('is left out with its statements when the caller is not sampled', async () => {
+  test('is left out, with all that is made below it, when the caller is not sampled', async () => {
     const caller = callerSpan();
-    await beginFrom('unsampled', caller.traceparent.replace(/01$/, '00'));
+    const traceparent = caller.traceparent.replace(/01$/, '00');
+    await beginFrom('unsampled', traceparent);
+    await sendFrom(
+      '/onceward.v1.Coordinator/Batch',
+      BatchRequest.encode({ calls: [beginCall(1, 'unsampled-in-batch')] }).finish(),
+      callerMetadata(traceparent),
+    );
     await execute(one, 'sampled-after');
     await spansOfKey(collector, 'sampled-after');
     expect(collector.spans().filter(({ traceId }) => traceId === caller.traceId)).toEqual([]);
+    expect(await spansOfKey(collector, 'unsampled-in-batch', 0)).toEqual([]);
   });
 
   test('says how often the finish came, and by which attempt', async () => {
