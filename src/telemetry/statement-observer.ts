@@ -103,11 +103,8 @@ function spanOf(
   return [`${name} ${database.name}`, options, parent] as const;
 }
 
-/** A call that reads after it was refused rides twice; one that is not sampled has nobody who would look. */
 function recordedSpans(riders: readonly Rider[]): readonly Span[] {
-  return [...new Set(riders.map(({ span }) => span))].filter(
-    (span) => span?.isRecording() === true,
-  ) as Span[];
+  return riders.map(({ span }) => span).filter((span) => span?.isRecording() === true) as Span[];
 }
 
 function attributesOf({ name, address, port }: Database): Attributes {
