@@ -32,7 +32,7 @@ export function codecFingerprinter(
   return (_, value) => ({ version, digest: digestOf(requestSerialize(sorted(value))) });
 }
 
-function digestOf(bytes: Uint8Array): Buffer {
+export function digestOf(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest();
 }
 
@@ -80,8 +80,8 @@ function messagesIn(message: ReflectMessage, field: DescField): readonly Reflect
   }
 }
 
-/** Plain objects with their keys in order: only maps notice, as a codec writes fields in its own. */
-function sorted(value: unknown): unknown {
+/** Plain objects with their keys in order: of a codec only maps notice, as it writes fields in its own. */
+export function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (value instanceof Map) return new Map([...value].sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)));
   if (typeof value !== 'object' || value === null) return value;

@@ -6,7 +6,7 @@ import { CallError } from './call-error.js';
 import { toDuration } from './duration.js';
 import { OperationError } from './operation-error.js';
 
-interface Told {
+export interface Told {
   readonly code: status;
   readonly reason: string;
   readonly message: string;
@@ -38,7 +38,8 @@ export function richErrorOf(error: unknown): ServiceError {
   return Object.assign(new Error(message), { code, details: message, metadata });
 }
 
-function toldOf(error: unknown): Told {
+/** What is told of an error of the guard's own. */
+export function toldOf(error: unknown): Told {
   if (error instanceof OperationError) return error;
   if (error instanceof OncewardError && error.reason === 'REQUEST_INVALID') {
     const { reason, message, violations } = error;
