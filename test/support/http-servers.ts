@@ -63,7 +63,7 @@ export const styles: Readonly<
   },
   hono: async (onceward, options, handle) => {
     const guarded = idempotentFetch(onceward, options, async (request) => {
-      const { status = 200, headers = {}, body = '' } = await handle(await request.text());
+      const { status = 200, headers = {}, body = null } = await handle(await request.text());
       return new Response(body, { status, headers });
     });
     const app = new Hono();
