@@ -14,7 +14,7 @@ export async function scrape({ server }: Pick<TestCoordinator, 'server'>): Promi
 }
 
 /** Reads every line, so that one that is not well-formed fails. */
-export function samplesOf(text: string): readonly Sample[] {
+function samplesOf(text: string): readonly Sample[] {
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return lines.map((line) => {
     const [, name, labels = '', value] = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
