@@ -4,6 +4,7 @@ import type { KeyRef } from '../core/key.js';
 import type { Replay } from '../gen/onceward/v1/coordinator.js';
 import { FailRequest_Kind } from '../gen/onceward/v1/coordinator.js';
 import { State, type MetadataEntry, type Result, type Status } from '../gen/onceward/v1/record.js';
+import { attributeNames as names } from '../telemetry/names.js';
 import type { OperationTrace } from '../telemetry/operations.js';
 import { CallError } from './call-error.js';
 import type { Calls } from './calls.js';
@@ -55,8 +56,8 @@ export async function finishOperation(
       throw new OperationError('RESULT_NOT_STORED', text, undefined, error);
     }
     operation.lease?.stop();
-    metrics.leasesLost.add(1, { 'onceward.namespace': spec.ref.namespace });
-    trace.set({ 'onceward.lease_lost': true });
+    metrics.leasesLost.add(1, { [names.namespace]: spec.ref.namespace });
+    trace.set({ [names.leaseLost]: true });
     const replay = await trace.part('wait', () => resultOfWinner(calls, spec));
     trace.linkTo(replay.traceparent);
     return { kind: 'replay', replay };

@@ -9,6 +9,7 @@ import type {
   HeartbeatRequest,
 } from '../gen/onceward/v1/coordinator.js';
 import { OnLapse as WireOnLapse } from '../gen/onceward/v1/record.js';
+import { attributeNames as names } from '../telemetry/names.js';
 import { OperationTrace } from '../telemetry/operations.js';
 import { CallError, localError } from './call-error.js';
 import { fromDuration, toDuration, toRetention } from './duration.js';
@@ -32,8 +33,12 @@ const renewMs = 10_000;
  */
 export async function runOperation(guards: Guards, spec: OperationSpec, execute: Execute): Promise<Ending> {
   const { namespace } = spec.ref;
-  const names = { namespace, operation: spec.operation, keyHash: identityHash(identityOf(spec.ref)) };
-  const trace = new OperationTrace(names, spec.caller.parent, spec.caller.remote);
+  const operationNames = {
+    namespace,
+    operation: spec.operation,
+    keyHash: identityHash(identityOf(spec.ref)),
+  };
+  const trace = new OperationTrace(operationNames, spec.caller.parent, spec.caller.remote);
   try {
     const ending = await new Run(guards, spec, trace).run(execute);
     trace.end();
@@ -48,13 +53,13 @@ class Run {
   readonly #guards: Guards;
   readonly #spec: OperationSpec;
   readonly #trace: OperationTrace;
-  readonly #attributes: { readonly 'onceward.namespace': string };
+  readonly #attributes: { readonly [names.namespace]: string };
 
   constructor(guards: Guards, spec: OperationSpec, trace: OperationTrace) {
     this.#guards = guards;
     this.#spec = spec;
     this.#trace = trace;
-    this.#attributes = { 'onceward.namespace': spec.ref.namespace };
+    this.#attributes = { [names.namespace]: spec.ref.namespace };
   }
 
   async run(execute: Execute): Promise<Ending> {
@@ -157,7 +162,7 @@ class Run {
     };
     operation.lease = new Lease({ ...held, extend, onLost });
     if (grant.takeover) this.#guards.metrics.takeovers.add(1, this.#attributes);
-    this.#trace.set({ 'onceward.attempt': grant.attempt, 'onceward.takeover': grant.takeover });
+    this.#trace.set({ [names.attempt]: grant.attempt, [names.takeover]: grant.takeover });
     return operation;
   }
 
@@ -228,8 +233,8 @@ class Run {
   }
 
   #count(outcome: string): void {
-    this.#guards.metrics.outcomes.add(1, { ...this.#attributes, 'onceward.outcome': outcome });
-    this.#trace.set({ 'onceward.outcome': outcome });
+    this.#guards.metrics.outcomes.add(1, { ...this.#attributes, [names.outcome]: outcome });
+    this.#trace.set({ [names.outcome]: outcome });
   }
 }
 

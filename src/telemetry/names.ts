@@ -25,8 +25,13 @@ export const attributeNames = {
 
   namespace: 'onceward.namespace',
   keyHash: 'onceward.key.hash',
+  /** Stands for the first key of a chain of calls; in spans, and as baggage. */
+  rootHash: 'onceward.root.hash',
+  operation: 'onceward.operation',
   outcome: 'onceward.outcome',
   attempt: 'onceward.attempt',
+  takeover: 'onceward.takeover',
+  leaseLost: 'onceward.lease_lost',
   /** How the call came: `unary`, `batch` or `session`. */
   carrier: 'onceward.carrier',
   lane: 'onceward.lane',
@@ -40,6 +45,15 @@ export const links = {
   original: 'original',
   /** A further call that rides in the same statement. */
   rider: 'rider',
+} as const;
+
+/** Spans of the SDK; those of the coordinator are named by their method or statement. */
+export const spanNames = {
+  operation: 'onceward.operation',
+  begin: 'onceward.begin',
+  wait: 'onceward.wait',
+  execute: 'onceward.execute',
+  finish: 'onceward.finish',
 } as const;
 
 export const metricNames = {
@@ -62,6 +76,15 @@ export const metricNames = {
   heartbeatExtensions: 'onceward.heartbeat.extensions',
   lostLeases: 'onceward.lost_leases',
   resultConflicts: 'onceward.result_conflicts',
+
+  operationOutcomes: 'onceward.operation.outcomes',
+  operationDuplicates: 'onceward.operation.duplicates',
+  operationMismatches: 'onceward.operation.mismatches',
+  operationTakeovers: 'onceward.operation.takeovers',
+  operationLeasesLost: 'onceward.operation.leases_lost',
+  operationWaitDuration: 'onceward.operation.wait.duration',
+  operationOverhead: 'onceward.operation.overhead',
+  operationsInFlight: 'onceward.operation.in_flight',
 } as const;
 
 /** The metric a counter is, with its outcome where several counters are one metric. */

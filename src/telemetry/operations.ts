@@ -10,14 +10,15 @@ import {
   type Span,
   type TextMapGetter,
 } from '@opentelemetry/api';
+import { attributeNames as names, instrumentationName, links, metricNames, spanNames } from './names.js';
+import { spanContextOf } from './trace-context.js';
 
 /**
  * What the SDK shows of the operations it guards: spans `onceward.operation` with `onceward.begin`, `.wait`, `.execute` and
  * `.finish` inside, and metrics. A key appears as its hash only. Without an OpenTelemetry SDK in the process all of it does nothing.
  */
-const scope = 'onceward';
 /** In baggage: the hash of the chain's first key, so that every service of a chain can be searched by it. */
-const rootEntry = 'onceward.root';
+const rootEntry = names.rootHash;
 
 export interface OperationNames {
   readonly namespace: string;
@@ -29,33 +30,33 @@ export interface OperationNames {
 export type SpanName = 'begin' | 'wait' | 'execute' | 'finish';
 
 export function createOperationMetrics() {
-  const meter = metrics.getMeter(scope);
+  const meter = metrics.getMeter(instrumentationName);
   const seconds = { unit: 's', advice: { explicitBucketBoundaries: [...bucketsS] } };
   return {
-    outcomes: meter.createCounter('onceward.operation.outcomes', {
+    outcomes: meter.createCounter(metricNames.operationOutcomes, {
       description: 'Answers of Begin, by outcome; `unguarded` is an execution that failing open let through',
     }),
-    duplicates: meter.createCounter('onceward.operation.duplicates', {
+    duplicates: meter.createCounter(metricNames.operationDuplicates, {
       description: 'Operations that were finished, or being executed, already',
     }),
-    mismatches: meter.createCounter('onceward.operation.mismatches', {
+    mismatches: meter.createCounter(metricNames.operationMismatches, {
       description: 'Keys that were used for another operation or request',
     }),
-    takeovers: meter.createCounter('onceward.operation.takeovers', {
+    takeovers: meter.createCounter(metricNames.operationTakeovers, {
       description: 'Executions after the lease of an earlier one lapsed',
     }),
-    leasesLost: meter.createCounter('onceward.operation.leases_lost', {
+    leasesLost: meter.createCounter(metricNames.operationLeasesLost, {
       description: 'Executions whose finish was refused because another took over',
     }),
-    waits: meter.createHistogram('onceward.operation.wait.duration', {
+    waits: meter.createHistogram(metricNames.operationWaitDuration, {
       description: 'Time spent waiting for another execution',
       ...seconds,
     }),
-    overhead: meter.createHistogram('onceward.operation.overhead', {
+    overhead: meter.createHistogram(metricNames.operationOverhead, {
       description: 'Time that Begin and the finish add to an execution',
       ...seconds,
     }),
-    inFlight: meter.createUpDownCounter('onceward.operation.in_flight', {
+    inFlight: meter.createUpDownCounter(metricNames.operationsInFlight, {
       description: 'Executions under way',
     }),
   } as const;
@@ -77,13 +78,15 @@ export class OperationTrace {
     const rootHash = baggage.getEntry(rootEntry)?.value ?? keyHash;
     const rooted = propagation.setBaggage(parent, baggage.setEntry(rootEntry, { value: rootHash }));
     const attributes: Attributes = {
-      'onceward.namespace': namespace,
-      'onceward.operation': operation,
-      'onceward.key.hash': keyHash,
-      'onceward.root.hash': rootHash,
+      [names.namespace]: namespace,
+      [names.operation]: operation,
+      [names.keyHash]: keyHash,
+      [names.rootHash]: rootHash,
     };
     const kind = remote ? SpanKind.SERVER : SpanKind.INTERNAL;
-    this.#span = trace.getTracer(scope).startSpan('onceward.operation', { kind, attributes }, rooted);
+    this.#span = trace
+      .getTracer(instrumentationName)
+      .startSpan(spanNames.operation, { kind, attributes }, rooted);
     this.context = trace.setSpan(rooted, this.#span);
   }
 
@@ -100,17 +103,16 @@ export class OperationTrace {
 
   /** From a replay to the operation that was executed. */
   linkTo(traceparent: string): void {
-    const [, traceId, spanId, flags] =
-      /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(traceparent) ?? [];
-    if (traceId === undefined || spanId === undefined || flags === undefined) return;
-    const original = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
-    this.#span.addLink({ context: original, attributes: { 'onceward.link': 'original' } });
+    const original = spanContextOf(traceparent);
+    if (original !== undefined) {
+      this.#span.addLink({ context: original, attributes: { [names.link]: links.original } });
+    }
   }
 
   /** Runs one part in a span of its own; a part that throws is an error. */
   async part<T>(name: SpanName, run: (span: Span) => Promise<T>): Promise<T> {
     const kind = name === 'execute' ? SpanKind.INTERNAL : SpanKind.CLIENT;
-    const span = trace.getTracer(scope).startSpan(`onceward.${name}`, { kind }, this.context);
+    const span = trace.getTracer(instrumentationName).startSpan(spanNames[name], { kind }, this.context);
     try {
       return await context.with(trace.setSpan(this.context, span), () => run(span));
     } catch (error) {
@@ -158,6 +160,6 @@ function fail(span: Span, error: unknown): void {
       : error instanceof Error
         ? error.name
         : '_OTHER';
-  span.setAttribute('error.type', type);
+  span.setAttribute(names.errorType, type);
   span.setStatus({ code: SpanStatusCode.ERROR });
 }

@@ -228,8 +228,8 @@ test('baggage has the hash of the first key of a chain, and a raw key is nowhere
     return 1;
   });
   expect(carriers.map(({ baggage }) => baggage)).toEqual([
-    `onceward.root=${hashOf(secret)}`,
-    `onceward.root=${hashOf(secret)}`,
+    `onceward.root.hash=${hashOf(secret)}`,
+    `onceward.root.hash=${hashOf(secret)}`,
   ]);
   const roots = named('onceward.operation').map(({ attributes }) => attributes['onceward.root.hash']);
   expect(roots).toEqual([hashOf(secret), hashOf(secret)]);
