@@ -97,6 +97,32 @@ describe('the laws of the house', () => {
     expect(circles).toEqual([]);
   });
 
+  test('the SDK loads its own packages and nothing of the server, and installs no others', () => {
+    const packages = new Set<string>();
+    const reached = new Set<string>();
+    const walk = (path: string): void => {
+      if (reached.has(path)) return;
+      reached.add(path);
+      const file = files.find((each) => each.path === path);
+      if (file === undefined) throw new Error(`no file ${path}`);
+      for (const specifier of file.imports) {
+        if (specifier.startsWith('node:')) continue;
+        if (specifier.startsWith('.')) {
+          walk(relative(source, join(source, dirname(path), specifier)).replace(/\.js$/, '.ts'));
+        } else packages.add(packageOf(specifier));
+      }
+    };
+    walk('index.ts');
+    const rooms = new Set([...reached].map(roomOf));
+    expect([...rooms].sort()).toEqual(['', 'client', 'core', 'gen', 'telemetry']);
+    const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>;
+    };
+    const own = ['@bufbuild/protobuf', '@grpc/grpc-js', '@opentelemetry/api'];
+    expect([...packages].sort()).toEqual(own);
+    expect(Object.keys(manifest.dependencies).sort()).toEqual(own);
+  });
+
   test('no file is longer than 300 lines', () => {
     const long = own.filter(({ text }) => text.split('\n').length > 301);
     expect(long.map(({ path }) => path)).toEqual([]);
