@@ -1,7 +1,8 @@
 /** The ledger, a process of its own: one row a posting. */
 import { currentOperation, withReceipt } from '../../src/index.js';
 import { handler, type PostRequest } from './example.js';
-import { inTransaction, openPool, reportSpans, serve, serviceArguments } from './service.js';
+import { inTransaction } from '../demo/ledger.js';
+import { openPool, reportSpans, serve, serviceArguments } from './service.js';
 
 reportSpans();
 const given = serviceArguments();

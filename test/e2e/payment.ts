@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { currentOperation, withReceipt } from '../../src/index.js';
 import { handler, remote, type ChargeRequest, type Posted, type PostRequest } from './example.js';
-import { inTransaction, openPool, reportSpans, serve, serviceArguments } from './service.js';
+import { inTransaction } from '../demo/ledger.js';
+import { openPool, reportSpans, serve, serviceArguments } from './service.js';
 
 reportSpans();
 const given = serviceArguments();

@@ -44,22 +44,6 @@ export function serve(
   process.on('disconnect', () => process.exit());
 }
 
-/** Business rows and receipt commit together, or not at all. */
-export async function inTransaction<T>(pool: pg.Pool, run: (tx: pg.PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
-  try {
-    await client.query('BEGIN');
-    const value = await run(client);
-    await client.query('COMMIT');
-    return value;
-  } catch (error) {
-    await client.query('ROLLBACK');
-    throw error;
-  } finally {
-    client.release();
-  }
-}
-
 export function openPool({ databaseUrl }: ServiceArguments): pg.Pool {
   return new pg.Pool({ connectionString: databaseUrl, max: 8 });
 }

@@ -1,7 +1,8 @@
 /** The shop, a process of its own: charges an order, then writes it down. */
 import { currentOperation, withReceipt } from '../../src/index.js';
 import { handler, remote, type Charged, type ChargeRequest, type PlaceOrderRequest } from './example.js';
-import { inTransaction, openPool, reportSpans, serve, serviceArguments } from './service.js';
+import { inTransaction } from '../demo/ledger.js';
+import { openPool, reportSpans, serve, serviceArguments } from './service.js';
 
 reportSpans();
 const given = serviceArguments();
