@@ -42,8 +42,6 @@ export async function finishOperation(
   operation: RunningOperation,
   settlement: Settlement,
 ): Promise<Ending> {
-  // A process that was stopped may get here before its watchdog's timer.
-  operation.lease?.check();
   try {
     await trace.part('finish', () => store(calls, spec, operation, settlement));
     return { kind: 'executed' };

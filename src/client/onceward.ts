@@ -13,8 +13,8 @@ export interface OncewardOptions {
   /** Default: plaintext. */
   readonly credentials?: ChannelCredentials;
   /**
-   * How calls travel. Default: `session`, many in one frame of a stream; where streams do not get through, `unary` calls take over
-   * by themselves.
+   * How calls travel. Default: `session`, many in one frame of a stream; what answers that it has no streams gets `unary` calls by
+   * itself. Behind a proxy that lets streams open and then swallows them, say `unary`.
    */
   readonly transport?: 'session' | 'unary';
 }

@@ -76,12 +76,15 @@ describe('a long execution', () => {
 describe('a busy event loop', () => {
   test('of half a lease is survived', async () => {
     const run: Run<string> = async ({ signal }) => {
-      block(600);
+      // Shortly before a heartbeat is due, which is the worst time.
+      await pause(900);
+      block(750);
       await turn();
       expect(signal.aborted).toBe(false);
       return 'first';
     };
-    expect(await service([one.address]).charge('busy-half', run, { leaseMs: 1200 })).toBe('first');
+    const { charge } = service([one.address]);
+    expect(await charge('busy-half', run, { leaseMs: 1500 })).toBe('first');
     expect(await one.coordinator.lookup({ ref: refOf('busy-half') })).toMatchObject({ attempt: 1 });
   });
 
@@ -224,7 +227,8 @@ describe('a grant that came late', () => {
     await onceward.calls.lookup({ ref: refOf('late') }).catch(() => undefined);
     await onceward.calls.lookup({ ref: refOf('late') }).catch(() => undefined);
     stalled = true;
-    const run: Run<string> = ({ signal, attempt }) => {
+    const run: Run<string> = async ({ signal, attempt }) => {
+      await turn();
       expect([signal.aborted, attempt]).toEqual([false, 1]);
       return 'first';
     };
