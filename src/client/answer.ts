@@ -34,8 +34,8 @@ export function settlementOf(
   const metadata = trailing ?? failure?.metadata;
   if (failure !== undefined) {
     const stored = storedStatus(failure, metadata);
-    const final = policy.finalCodes?.includes(failure.code) ?? finalCodes.has(failure.code);
-    if (!final) return { kind: 'retryable', status: stored };
+    const finalByCode = policy.finalCodes?.includes(failure.code) ?? finalCodes.has(failure.code);
+    if (!finalByCode || failure.ofGuard === true) return { kind: 'retryable', status: stored };
     const initialMetadata = storedMetadata(initial, replays, room);
     const trailingMetadata = storedMetadata(metadata, replays, room);
     return { kind: 'final', status: stored, initialMetadata, trailingMetadata };

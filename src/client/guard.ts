@@ -116,5 +116,7 @@ function replayedValue<T>({ result }: Replay, codec: Codec<T>): T {
 function isFinalError(error: unknown): boolean {
   if (error instanceof FinalError) return true;
   const isGrpc = error instanceof Error && 'details' in error && typeof error.details === 'string';
-  return isGrpc && finalCodes.has(failureOf(error).code);
+  if (!isGrpc) return false;
+  const { code, ofGuard } = failureOf(error);
+  return finalCodes.has(code) && ofGuard !== true;
 }

@@ -1,6 +1,7 @@
 import { Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import { limits } from '../core/limits.js';
-import { statusCodeOf } from './call-error.js';
+import { CallError, callErrorOf, statusCodeOf } from './call-error.js';
+import { OperationError } from './operation-error.js';
 import type { MetadataEntry, Result, Status } from '../gen/onceward/v1/record.js';
 
 const detailsName = 'grpc-status-details-bin';
@@ -10,6 +11,11 @@ export interface Failure {
   readonly code: status;
   readonly message: string;
   readonly metadata: Metadata;
+  /**
+   * True when a guard made it, here or in a service that was called: it is no decision of a handler, and may be another one when an operator has
+   * resolved what it waits for.
+   */
+  readonly ofGuard?: boolean;
 }
 
 /** A handler's error. One that is no gRPC error is UNKNOWN, as grpc-js answers it. */
@@ -18,11 +24,18 @@ export function failureOf(error: unknown): Failure {
     typeof error === 'object' && error !== null ? error : { message: String(error) }
   ) as Partial<ServiceError>;
   const known = typeof code === 'number' && code !== status.OK && code in status;
-  return {
+  const failure = {
     code: known ? code : status.UNKNOWN,
     message: (known ? details : undefined) ?? message ?? 'Unknown Error',
     metadata: metadata instanceof Metadata ? metadata : new Metadata(),
   };
+  return { ...failure, ofGuard: isOfGuard(error, failure) };
+}
+
+function isOfGuard(error: unknown, { code, message, metadata }: Failure): boolean {
+  if (error instanceof OperationError) return true;
+  if (error instanceof CallError) return error.fromCoordinator;
+  return callErrorOf(Object.assign(new Error(message), { code, details: message, metadata })).fromCoordinator;
 }
 
 /**

@@ -1,5 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
+import { OperationError } from '../../src/client/operation-error.js';
+import { richErrorOf } from '../../src/client/rich-error.js';
 import { currentOperation } from '../../src/client/operation.js';
 import {
   done,
@@ -138,6 +140,20 @@ describe('an answer and its replay are the same on the wire', () => {
     expect(second.status.metadata.get('x-big')).toEqual([]);
     expect(runs).toHaveLength(1);
   });
+});
+
+test.each<[string, () => Error]>([
+  ['here', () => new OperationError('INDETERMINATE', 'unknown')],
+  ['in a service that was called', () => richErrorOf(new OperationError('INDETERMINATE', 'unknown'))],
+])('a failure that a guard made, %s, frees the key, though its code is final', async (_, failure) => {
+  const { client, runs } = await shopWith(used, (call, callback) => {
+    if (runs.length === 1) callback(failure());
+    else done(call, callback);
+  });
+  const key = newKey();
+  expect((await client.call('Charge', {}, { key })).status.code).toBe(status.FAILED_PRECONDITION);
+  expect(reply(await client.call('Charge', {}, { key })).charge).toBe('ch_1');
+  expect(runs).toHaveLength(2);
 });
 
 describe('a handler that', () => {
