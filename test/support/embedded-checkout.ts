@@ -57,7 +57,7 @@ export async function makeCheckout(folder: string): Promise<string> {
   await writeFile(join(folder, 'package.json'), '{"type":"module"}');
   for (const room of ['src/store/embedded', 'test/support']) {
     await mkdir(join(folder, room), { recursive: true });
-    for (const file of await readdir(room)) {
+    for (const file of (await readdir(room)).filter((name) => name.endsWith('.ts'))) {
       const source = await readFile(join(room, file), 'utf8');
       const options = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
       const compiled = ts.transpileModule(source, { compilerOptions: options }).outputText;
