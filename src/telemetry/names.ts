@@ -76,15 +76,18 @@ export const metricNames = {
   heartbeatExtensions: 'onceward.heartbeat.extensions',
   lostLeases: 'onceward.lost_leases',
   resultConflicts: 'onceward.result_conflicts',
+} as const;
 
-  operationOutcomes: 'onceward.operation.outcomes',
-  operationDuplicates: 'onceward.operation.duplicates',
-  operationMismatches: 'onceward.operation.mismatches',
-  operationTakeovers: 'onceward.operation.takeovers',
-  operationLeasesLost: 'onceward.operation.leases_lost',
-  operationWaitDuration: 'onceward.operation.wait.duration',
-  operationOverhead: 'onceward.operation.overhead',
-  operationsInFlight: 'onceward.operation.in_flight',
+/** Of the SDK. */
+export const operationMetricNames = {
+  outcomes: 'onceward.operation.outcomes',
+  duplicates: 'onceward.operation.duplicates',
+  mismatches: 'onceward.operation.mismatches',
+  takeovers: 'onceward.operation.takeovers',
+  leasesLost: 'onceward.operation.leases_lost',
+  waitDuration: 'onceward.operation.wait.duration',
+  overhead: 'onceward.operation.overhead',
+  inFlight: 'onceward.operation.in_flight',
 } as const;
 
 /** The metric a counter is, with its outcome where several counters are one metric. */

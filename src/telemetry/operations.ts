@@ -10,7 +10,13 @@ import {
   type Span,
   type TextMapGetter,
 } from '@opentelemetry/api';
-import { attributeNames as names, instrumentationName, links, metricNames, spanNames } from './names.js';
+import {
+  attributeNames as names,
+  instrumentationName,
+  links,
+  operationMetricNames as metricNames,
+  spanNames,
+} from './names.js';
 import { spanContextOf } from './trace-context.js';
 
 /**
@@ -33,30 +39,30 @@ export function createOperationMetrics() {
   const meter = metrics.getMeter(instrumentationName);
   const seconds = { unit: 's', advice: { explicitBucketBoundaries: [...bucketsS] } };
   return {
-    outcomes: meter.createCounter(metricNames.operationOutcomes, {
+    outcomes: meter.createCounter(metricNames.outcomes, {
       description: 'Answers of Begin, by outcome; `unguarded` is an execution that failing open let through',
     }),
-    duplicates: meter.createCounter(metricNames.operationDuplicates, {
+    duplicates: meter.createCounter(metricNames.duplicates, {
       description: 'Operations that were finished, or being executed, already',
     }),
-    mismatches: meter.createCounter(metricNames.operationMismatches, {
+    mismatches: meter.createCounter(metricNames.mismatches, {
       description: 'Keys that were used for another operation or request',
     }),
-    takeovers: meter.createCounter(metricNames.operationTakeovers, {
+    takeovers: meter.createCounter(metricNames.takeovers, {
       description: 'Executions after the lease of an earlier one lapsed',
     }),
-    leasesLost: meter.createCounter(metricNames.operationLeasesLost, {
+    leasesLost: meter.createCounter(metricNames.leasesLost, {
       description: 'Executions whose finish was refused because another took over',
     }),
-    waits: meter.createHistogram(metricNames.operationWaitDuration, {
+    waits: meter.createHistogram(metricNames.waitDuration, {
       description: 'Time spent waiting for another execution',
       ...seconds,
     }),
-    overhead: meter.createHistogram(metricNames.operationOverhead, {
+    overhead: meter.createHistogram(metricNames.overhead, {
       description: 'Time that Begin and the finish add to an execution',
       ...seconds,
     }),
-    inFlight: meter.createUpDownCounter(metricNames.operationsInFlight, {
+    inFlight: meter.createUpDownCounter(metricNames.inFlight, {
       description: 'Executions under way',
     }),
   } as const;
