@@ -81,10 +81,8 @@ async function answer(
       return responseOf(replayedAnswer(ending.replay));
     }
   } catch (error) {
-    if (own?.kind !== 'thrown') {
-      flows?.break(error);
-      return responseOf(problemOf(error, own !== undefined));
-    }
+    flows?.break(error);
+    return responseOf(problemOf(error));
   }
   if (own === undefined) throw new Error('an execution ended without an outcome');
   if (own.kind === 'thrown') {

@@ -184,8 +184,7 @@ export class HeldResponse {
     if (!(statusCode >= 200 && statusCode <= 999)) {
       throw new RangeError(`the status of a response must be 200 to 999, is ${statusCode}`);
     }
-    if (statusCode !== this.#chunksStatus && !this.flows) this.#forget();
-    if (chunk.length > 0) this.#write([chunk]);
+    if (chunk.length > 0 || !this.flows) this.#write([chunk]);
     this.#endCallback = callback;
     this.#end = headOf(this.#response);
     return true;

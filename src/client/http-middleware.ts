@@ -66,11 +66,8 @@ async function answer<Request>(
       return;
     }
   } catch (error) {
-    // Of a handler that failed, its own failure is told.
-    if (own === undefined || own.kind === 'answer') {
-      answerOtherwise(problemOf(error, own !== undefined));
-      return;
-    }
+    answerOtherwise(problemOf(error));
+    return;
   }
   if (own?.kind === 'thrown') {
     answerOtherwise(problem(500, 'INTERNAL', 'the request failed'));

@@ -15,17 +15,16 @@ export function problem(status: number, reason: string, detail: string, retryAft
   return { status, headers, body: Buffer.from(JSON.stringify({ title, status, detail, reason })) };
 }
 
-/** What is answered for an error of the guard's own. `executed`: the handler ran, and its result could not be stored. */
-export function problemOf(error: unknown, executed = false): Problem {
+/** What is answered for an error of the guard's own. */
+export function problemOf(error: unknown): Problem {
   if (error instanceof HttpRefusal) return problem(error.status, error.reason, error.message);
   const { reason, message, retryAfterMs = 1000 } = toldOf(error);
-  if (reason === 'COORDINATOR_UNAVAILABLE' && executed) {
-    const text =
-      'the request was executed, and its response could not be stored; send it again with the same key';
-    return problem(503, 'RESULT_NOT_STORED', text, retryAfterMs);
-  }
-  const status = statuses[reason] ?? 500;
-  return problem(status, reason, message, mayComeBack.has(reason) ? retryAfterMs : undefined);
+  return problem(
+    statuses[reason] ?? 500,
+    reason,
+    message,
+    mayComeBack.has(reason) ? retryAfterMs : undefined,
+  );
 }
 
 const statuses: Readonly<Record<string, number>> = {
@@ -38,6 +37,12 @@ const statuses: Readonly<Record<string, number>> = {
   KEY_TOO_OLD: 409,
   KEY_MISMATCH: 422,
   COORDINATOR_UNAVAILABLE: 503,
+  RESULT_NOT_STORED: 503,
 };
 
-const mayComeBack: ReadonlySet<string> = new Set(['IN_PROGRESS', 'LEASE_LOST', 'COORDINATOR_UNAVAILABLE']);
+const mayComeBack: ReadonlySet<string> = new Set([
+  'IN_PROGRESS',
+  'LEASE_LOST',
+  'COORDINATOR_UNAVAILABLE',
+  'RESULT_NOT_STORED',
+]);

@@ -127,8 +127,8 @@ describe('a streamed body', () => {
     let left = 5;
     let open = (): void => undefined;
     const opened = new Promise<void>((resolve) => (open = resolve));
-    const source: UnderlyingDefaultSource<Uint8Array> = {
-      pull: async (controller) => {
+    const source = {
+      pull: async (controller: ReadableStreamDefaultController<Uint8Array>) => {
         keys.push(currentOperation()?.ref.key);
         left -= 1;
         if (left === 0) await opened;
@@ -151,20 +151,28 @@ describe('a streamed body', () => {
     expect((await guarded(post(key))).status).toBe(409);
   });
 
-  test('that flows goes on when its caller leaves', async () => {
-    const stream = written();
-    const { guarded } = shop(() => new Response(stream.body), flows);
+  test('that flows is read to its end when its caller leaves', async () => {
+    let pulls = 0;
+    let open = (): void => undefined;
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    const source = {
+      pull: async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+        pulls += 1;
+        if (pulls === 2) await opened;
+        if (pulls === 5) controller.close();
+        else controller.enqueue(Buffer.from('abcdef'));
+      },
+    };
+    const { guarded } = shop(() => new Response(new ReadableStream(source, { highWaterMark: 0 })), flows);
     const key = newHttpKey();
-    const answered = guarded(post(key));
-    stream.write('abcdef');
-    const reader = (await answered).body!.getReader();
+    const reader = (await guarded(post(key))).body!.getReader();
     expect(Buffer.from((await reader.read()).value ?? []).toString()).toBe('abcdef');
     const pending = reader.read();
     const cancelled = reader.cancel();
     expect((await pending).done).toBe(true);
-    for (const text of ['g', 'h', 'i']) stream.write(text);
-    stream.end();
+    open();
     await cancelled;
+    expect(pulls).toBe(5);
     await until('it is stored', async () => (await stateOf(key)) === State.COMPLETED);
   });
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { connectOnceward } from '../../src/client/onceward.js';
 import { currentOperation } from '../../src/client/operation.js';
@@ -208,6 +209,34 @@ describe.each(Object.entries(styles))('%s', (_, serve) => {
     expect(runs).toHaveLength(1);
   });
 
+  test('executes nothing for a caller that left while it waited', async () => {
+    let finish: (reply: { status: number }) => void = () => undefined;
+    const { url, runs } = await shop(
+      () => (runs.length > 1 ? { body: 'done' } : new Promise((resolve) => (finish = resolve))),
+      { waitMs: 20_000 },
+    );
+    const counted = (name: string) => counterOf(used.setup.coordinators[0]!, name);
+    const [waited, inProgress] = [await counted('begin.waited'), await counted('begin.in_progress')];
+    const key = newHttpKey();
+    const first = order(url, key);
+    await until('it runs', () => runs.length === 1);
+    const leaving = new AbortController();
+    const second = order(url, key, undefined, { signal: leaving.signal });
+    await until('it waits', async () => (await counted('begin.waited')) > waited);
+    leaving.abort();
+    await expect(second).rejects.toThrow();
+    // The Begin that found it busy, the wait that ended, and the Begin that looks whether that was granted in the end.
+    await until(
+      'it waits no longer',
+      async () => (await counted('begin.in_progress')) >= inProgress + 3n,
+      8000,
+    );
+    finish({ status: 503 });
+    expect((await first).status).toBe(503);
+    const third = await order(url, key);
+    expect([isReplay(third), await third.text(), runs.length]).toEqual([false, 'done', 2]);
+  });
+
   test('stores the result of a caller that left', async () => {
     let finish: (reply: { body: string }) => void = () => undefined;
     const { url, runs } = await shop(() => new Promise((resolve) => (finish = resolve)));
@@ -254,4 +283,14 @@ describe.each(Object.entries(styles))('%s', (_, serve) => {
     expect(second.headers.get('retry-after')).toBeNull();
     expect(runs).toHaveLength(1);
   });
+});
+
+test('the README shows code that is run here', () => {
+  const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
+  const [http = ''] = read('../../src/client/README.md').split('\n## HTTP\n')[1]?.split('\n## ') ?? [];
+  const shown = [...http.matchAll(/```ts\n(.*?)```/gs)].flatMap(([, code = '']) => code.split('\n'));
+  const run = read('../support/http-servers.ts');
+  const lines = shown.map((line) => line.replace(/\/\/.*/, '').trim()).filter((line) => line !== '');
+  expect(lines.length).toBeGreaterThan(0);
+  expect(lines.filter((line) => !run.includes(line))).toEqual([]);
 });
