@@ -54,7 +54,10 @@ export function handler<Request, Reply>(handle: (request: Request) => Promise<Re
 }
 
 /** One method of another service as an async function. */
-export type Remote<Request, Reply> = (request: Request, options?: CallOptions) => Promise<Reply>;
+export interface Remote<Request, Reply> {
+  (request: Request, options?: CallOptions): Promise<Reply>;
+  close(): void;
+}
 
 const deadlineMs = 5000;
 
@@ -79,7 +82,7 @@ export function remote<Request, Reply>(
       'grpc.initial_reconnect_backoff_ms': 20,
       'grpc.max_reconnect_backoff_ms': 100,
     });
-  return (request, options = {}) => {
+  const call = (request: Request, options: CallOptions = {}): Promise<Reply> => {
     const client = idle.pop() ?? newClient();
     return new Promise((resolve, reject) => {
       const callOptions = { deadline: Date.now() + deadlineMs, ...options };
@@ -99,4 +102,8 @@ export function remote<Request, Reply>(
       );
     });
   };
+  const close = () => {
+    for (const client of idle.splice(0)) client.close();
+  };
+  return Object.assign(call, { close });
 }

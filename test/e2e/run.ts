@@ -141,6 +141,7 @@ async function placeOrders(options: RunOptions, chain: readonly Service[]): Prom
   };
   await Promise.all(Array.from({ length: ordersAtOnce }, customer));
   await replacing;
+  placeOrder.close();
   return placed;
 }
 

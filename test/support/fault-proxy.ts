@@ -269,7 +269,9 @@ function stall(state: State, link: Link): void {
 
 /** A Unix socket has no reset; there the server just finds the connection closed. */
 function cut(link: Link): void {
-  link.client.resetAndDestroy();
+  // A socket that is shutting down can't be reset: Node would hold on to it, and spin at the process's end.
+  if (link.client.writableEnded) link.client.destroy();
+  else link.client.resetAndDestroy();
   link.server.destroy();
 }
 
