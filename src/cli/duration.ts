@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { fromDuration, toDuration } from '../client/duration.js';
+import { fromDuration, toRetention } from '../client/duration.js';
 import type { Duration } from '../gen/google/protobuf/duration.js';
 import type { Retention } from '../gen/onceward/v1/record.js';
 
@@ -15,9 +15,8 @@ export function parseDuration(text: string): number {
 
 /** A duration, or `forever`. */
 export function parseRetention(text: string): Retention {
-  if (text === 'forever') return { kind: { $case: 'forever', value: true } };
   try {
-    return { kind: { $case: 'duration', value: toDuration(parseDuration(text)) } };
+    return toRetention(text === 'forever' ? Infinity : parseDuration(text));
   } catch (error) {
     if (!(error instanceof InvalidArgumentError)) throw error;
     throw new InvalidArgumentError(`${error.message} Or "forever".`);

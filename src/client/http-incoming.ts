@@ -1,5 +1,3 @@
-import { randomBytes } from 'node:crypto';
-import { uuidV7 } from '../core/key.js';
 import { limits } from '../core/limits.js';
 import { callerContext } from '../telemetry/operations.js';
 import { httpFingerprint } from './http-fingerprint.js';
@@ -7,6 +5,7 @@ import { keyIn } from './http-key.js';
 import type { HttpRequest } from './http-message.js';
 import { httpDefaults, type HttpOptions } from './http-options.js';
 import { HttpRefusal } from './http-refusal.js';
+import { mintKey } from './mint-key.js';
 import type { Onceward } from './onceward.js';
 import type { OperationSpec } from './operation-spec.js';
 
@@ -32,7 +31,7 @@ export async function incomingRequest<Request>(
   if (value === undefined && policy === 'required') {
     throw new HttpRefusal(400, 'REQUEST_INVALID', 'Idempotency-Key is required');
   }
-  const key = value === undefined ? uuidV7(Date.now(), randomBytes(10)) : keyIn(value);
+  const key = value === undefined ? mintKey() : keyIn(value);
   const operation = options.operation?.(given) ?? defaultOperation(method, target);
   const scope = (await options.scopeOf?.(given)) ?? '';
   checkOwn('operation', operation, 1, limits.operationLength);

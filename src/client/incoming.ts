@@ -1,9 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { OncewardError } from '../core/errors.js';
-import { uuidV7 } from '../core/key.js';
 import { limits } from '../core/limits.js';
 import { callerContext } from '../telemetry/operations.js';
 import type { GuardedCall, GuardedMethod, Received } from './guarded-method.js';
+import { mintKey } from './mint-key.js';
 import type { Onceward } from './onceward.js';
 import { OperationError } from './operation-error.js';
 import type { OperationSpec } from './operation-spec.js';
@@ -35,7 +34,7 @@ export function incomingOperation(
     const text = `the call went through ${hops} services, more than ${maxHops}: probably a loop`;
     throw new OperationError('TOO_MANY_HOPS', text);
   }
-  const key = given ?? uuidV7(Date.now(), randomBytes(10));
+  const key = given ?? mintKey();
   const gone = new AbortController();
   call.once('cancelled', () => {
     gone.abort();

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   InterceptingCall,
   Metadata,
@@ -9,10 +8,10 @@ import {
   type NextCall,
 } from '@grpc/grpc-js';
 import { childKey } from '../core/derive.js';
-import { uuidV7 } from '../core/key.js';
 import { limits } from '../core/limits.js';
 import { injectContext } from '../telemetry/operations.js';
 import { codecFingerprinter } from './canonical.js';
+import { mintKey } from './mint-key.js';
 import { runningOperation, type RunningOperation } from './operation.js';
 import { formatParent, metadataCarrier, metadataNames } from './propagation.js';
 import { retryRule, type RetryOptions } from './retry-rule.js';
@@ -106,7 +105,7 @@ function derivedKey(
   { path, requestSerialize }: Method,
   message: unknown,
 ): string {
-  if (operation === undefined) return uuidV7(Date.now(), randomBytes(10));
+  if (operation === undefined) return mintKey();
   if (step !== undefined) return childKey(operation.ref, path, { kind: 'step', step });
   const { digest } =
     message === undefined

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import pg from 'pg';
 import { connectCoordinator, type CoordinatorConnection } from '../../src/client/coordinator-client.js';
 import { startChild, startServe, type Child, type ServeProcess } from '../support/child.js';
+import { createNamedDatabase } from '../support/named-database.js';
 import { putNamespace } from '../support/namespaces.js';
 import { startFaultProxy, type FaultProxy } from '../support/fault-proxy.js';
 import { countLedger, ledgerSchema, type LedgerCount } from './ledger.js';
@@ -50,7 +51,7 @@ export async function runShop(options: RunOptions): Promise<RunCount> {
 
 async function run(options: RunOptions, undo: (() => Promise<unknown>)[]): Promise<RunCount> {
   const name = options.withOnceward ? 'with_onceward' : 'without_onceward';
-  const ledgerUrl = await createDatabase(options.postgresUrl, `payments_${name}`);
+  const ledgerUrl = await createNamedDatabase(options.postgresUrl, `payments_${name}`);
   const ledger = new pg.Client(ledgerUrl);
   await ledger.connect();
   undo.push(() => ledger.end());
@@ -164,7 +165,7 @@ class Coordinator {
   }
 
   static async start(postgresUrl: string): Promise<Coordinator> {
-    const databaseUrl = await createDatabase(postgresUrl, 'onceward_demo');
+    const databaseUrl = await createNamedDatabase(postgresUrl, 'onceward_demo');
     const started = await startServe(databaseUrl);
     const connection = connectCoordinator(started);
     await putNamespace(connection, 'payments');
@@ -195,17 +196,4 @@ class Coordinator {
     this.#connection.close();
     return this.#process.stop();
   }
-}
-
-async function createDatabase(postgresUrl: string, name: string): Promise<string> {
-  const client = new pg.Client(postgresUrl);
-  await client.connect();
-  try {
-    await client.query(`CREATE DATABASE ${name}`);
-  } finally {
-    await client.end();
-  }
-  const url = new URL(postgresUrl);
-  url.pathname = `/${name}`;
-  return url.href;
 }

@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { SpanKind, context, trace } from '@opentelemetry/api';
-import pg from 'pg';
 import { connectCoordinator } from '../../src/client/coordinator-client.js';
 import { keyed } from '../../src/index.js';
 import { startChild, startServe, type Child } from '../support/child.js';
 import { startFaultProxy, type FaultProxy } from '../support/fault-proxy.js';
+import { createNamedDatabase, queryOnce } from '../support/named-database.js';
 import { putNamespace } from '../support/namespaces.js';
 import { seededRandom } from '../support/seeded-random.js';
 import { remote, type PlacedOrder, type PlaceOrderRequest } from './example.js';
@@ -65,7 +65,7 @@ export async function runExample(options: RunOptions): Promise<RunResult> {
 async function run(options: RunOptions, undo: (() => Promise<unknown>)[]): Promise<RunResult> {
   const { postgresUrl, orders, seed } = options;
   const spans: SeenSpan[] = [];
-  const coordinator = await startServe(await createDatabase(postgresUrl, 'example_onceward'));
+  const coordinator = await startServe(await createNamedDatabase(postgresUrl, 'example_onceward'));
   undo.push(() => coordinator.stop());
   const connection = connectCoordinator(coordinator);
   undo.push(() => {
@@ -77,7 +77,7 @@ async function run(options: RunOptions, undo: (() => Promise<unknown>)[]): Promi
   }
   const chain: Service[] = [];
   for (const name of ['ledger', 'payment', 'shop'] as const) {
-    const databaseUrl = await createDatabase(postgresUrl, `example_${name}`, effectSchema);
+    const databaseUrl = await createNamedDatabase(postgresUrl, `example_${name}`, effectSchema);
     const service = new Service(
       name,
       databaseUrl,
@@ -222,27 +222,9 @@ const receipts = readFileSync(new URL('../../src/client/receipts.sql', import.me
 const effectSchema = `${receipts}; CREATE TABLE effect (order_id text NOT NULL, what text NOT NULL)`;
 
 async function effectsIn(databaseUrl: string): Promise<Effect[]> {
-  const rows = await query<{ order_id: string; what: string }>(
+  const rows = await queryOnce<{ order_id: string; what: string }>(
     databaseUrl,
     'SELECT order_id, what FROM effect',
   );
   return rows.map(({ order_id: order, what }) => ({ order, what }));
-}
-
-async function createDatabase(postgresUrl: string, name: string, schema = 'SELECT'): Promise<string> {
-  await query(postgresUrl, `CREATE DATABASE ${name}`);
-  const url = new URL(postgresUrl);
-  url.pathname = `/${name}`;
-  await query(url.href, schema);
-  return url.href;
-}
-
-async function query<Row extends pg.QueryResultRow>(url: string, text: string): Promise<Row[]> {
-  const client = new pg.Client(url);
-  await client.connect();
-  try {
-    return (await client.query<Row>(text)).rows;
-  } finally {
-    await client.end();
-  }
 }

@@ -1,10 +1,5 @@
-import {
-  Metadata,
-  Server,
-  ServerCredentials,
-  type ServiceError,
-  type UntypedHandleCall,
-} from '@grpc/grpc-js';
+import { Metadata, Server, type ServiceError, type UntypedHandleCall } from '@grpc/grpc-js';
+import { listen } from './listen.js';
 import { BadRequest, ErrorInfo, RetryInfo } from '../../src/gen/google/rpc/error_details.js';
 import { Status } from '../../src/gen/google/rpc/status.js';
 import { AdminService } from '../../src/gen/onceward/v1/admin.js';
@@ -33,14 +28,9 @@ export async function startScriptedCoordinator(
   }
   const health = scripts['health'];
   if (health) server.addService(healthService, { check: handlerOf(health) });
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
-      if (error) reject(error);
-      else resolve(bound);
-    });
-  });
+  const address = await listen(server);
   return {
-    address: `127.0.0.1:${port}`,
+    address,
     stop: () => {
       server.forceShutdown();
     },

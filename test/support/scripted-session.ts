@@ -1,9 +1,5 @@
-import {
-  Server,
-  ServerCredentials,
-  type ServerDuplexStream,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import { Server, type ServerDuplexStream, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { listen } from './listen.js';
 import { onTestFinished } from 'vitest';
 import {
   CoordinatorService,
@@ -55,14 +51,9 @@ export async function startScriptedSession(scripts: {
   }
   const server = new Server();
   server.addService(CoordinatorService, handlers);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
-      if (error) reject(error);
-      else resolve(bound);
-    });
-  });
+  const address = await listen(server);
   onTestFinished(() => server.forceShutdown());
-  return { address: `127.0.0.1:${port}` };
+  return { address };
 }
 
 /** An answer that tells which call it is to. */

@@ -4,7 +4,6 @@ import {
   credentials,
   Metadata,
   Server,
-  ServerCredentials,
   type CallOptions,
   type ChannelOptions,
   type MethodDefinition,
@@ -12,6 +11,7 @@ import {
   type StatusObject,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import { listen } from './listen.js';
 import { loadSync } from '@grpc/proto-loader';
 
 export interface ChargeRequest {
@@ -49,13 +49,8 @@ export async function startServer(
 ): Promise<TestServer> {
   const server = new Server();
   server.addService(definition, implementation);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {
-      if (error) reject(error);
-      else resolve(bound);
-    });
-  });
-  return { address: `127.0.0.1:${port}`, stop: () => server.forceShutdown() };
+  const address = await listen(server);
+  return { address, stop: () => server.forceShutdown() };
 }
 
 /** All that a caller gets of one call, in bytes. */
