@@ -1,5 +1,7 @@
 import type { KeyStore } from '../core/key-store.js';
+import type { SweepTarget } from '../core/sweep-target.js';
 import type { Counters } from '../telemetry/counters.js';
+import type { SweepInstruments } from '../telemetry/sweep-instruments.js';
 import type { Flights } from './flights.js';
 import type { Namespaces } from './namespaces.js';
 import type { ReplayCache } from './replay-cache.js';
@@ -9,6 +11,8 @@ import type { Waiters } from './waiters.js';
 /** What the verbs share. */
 export interface Parts {
   readonly store: KeyStore;
+  readonly sweepTarget: SweepTarget;
+  readonly sweepInstruments: SweepInstruments;
   readonly namespaces: Namespaces;
   readonly cache: ReplayCache;
   readonly sync: Sync;

@@ -36,7 +36,6 @@ export interface KeyStore {
   listAudit(filter: AuditFilter): Promise<readonly AuditEntry[]>;
   /** What operators did after `revision`, oldest first, and the database's time. One transaction sees both. */
   sync(revision: bigint): Promise<SyncAnswer>;
-  readPartitions(): Promise<readonly Partition[]>;
 
   /** Signals from this and other processes; a help, never relied upon. */
   onFinished(listener: (identityHash: string) => void): void;
@@ -172,10 +171,4 @@ export interface SyncAnswer {
   readonly revision: bigint;
   readonly nowTime: number;
   readonly actions: readonly { readonly action: AuditEntry['action']; readonly ref: KeyRef }[];
-}
-
-export interface Partition {
-  readonly name: string;
-  readonly estimatedRows: bigint;
-  readonly totalBytes: bigint;
 }

@@ -1,6 +1,7 @@
 import type { Attributes, Histogram, Meter } from '@opentelemetry/api';
 import { counterNames, type CounterName, type Counters } from './counters.js';
 import { attributeNames, counterMetrics, metricNames } from './names.js';
+import { createSweepInstruments, type SweepInstruments } from './sweep-instruments.js';
 
 /** Everything that is measured; attributes of a measurement are few and from small sets. */
 export interface Instruments {
@@ -8,6 +9,7 @@ export interface Instruments {
   readonly statementDuration: Histogram;
   readonly laneQueueDuration: Histogram;
   readonly laneBatchSize: Histogram;
+  readonly sweep: SweepInstruments;
   /** From now on exports the counters, read whenever someone collects. */
   readonly exportCounters: (counters: Counters) => void;
   /** The same for a number that goes up and down. */
@@ -48,6 +50,7 @@ export function createInstruments(meter: Meter): Instruments {
       statementBuckets,
     ),
     laneBatchSize: histogram(metricNames.laneBatchSize, '{item}', 'Items of a batch.', batchBuckets),
+    sweep: createSweepInstruments(meter),
     exportCounters: (counters) => {
       for (const name of counterNames) exportCounter(meter, name, counters);
     },

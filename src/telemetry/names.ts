@@ -35,6 +35,8 @@ export const attributeNames = {
   /** How the call came: `unary`, `batch` or `session`. */
   carrier: 'onceward.carrier',
   lane: 'onceward.lane',
+  /** Of records: `live`, `expired`, or `strippable`. */
+  retention: 'onceward.retention',
   /** On a link: what the other span is to this one. */
   link: 'onceward.link',
 } as const;
@@ -76,6 +78,22 @@ export const metricNames = {
   heartbeatExtensions: 'onceward.heartbeat.extensions',
   lostLeases: 'onceward.lost_leases',
   resultConflicts: 'onceward.result_conflicts',
+} as const;
+
+/** Of cleanup. */
+export const sweepMetricNames = {
+  ticks: 'onceward.sweep.ticks',
+  batches: 'onceward.sweep.batches',
+  batchDuration: 'onceward.sweep.batch.duration',
+  removed: 'onceward.sweep.removed',
+  stripped: 'onceward.sweep.stripped',
+  sampled: 'onceward.sweep.sampled',
+  passAge: 'onceward.sweep.pass.age',
+  records: 'onceward.store.records',
+  recordsError: 'onceward.store.records.error',
+  recordSize: 'onceward.store.record.size',
+  size: 'onceward.store.size',
+  oldestExpired: 'onceward.store.oldest_expired',
 } as const;
 
 /** Of the SDK. */
