@@ -4,8 +4,10 @@ import { estimateStore } from '../core/estimate.js';
 import type { SweepTarget } from '../core/sweep-target.js';
 import type { Log } from '../telemetry/log.js';
 import type { StoreView, SweepInstruments } from '../telemetry/sweep-instruments.js';
+import type { TickOutcome } from './budget.js';
 import { startSchedule } from './schedule.js';
-import { tick, type OnBatch, type Surroundings, type TickOutcome, type TickSettings } from './tick.js';
+import type { Surroundings } from './surroundings.js';
+import { tick, type OnBatch, type TickSettings } from './tick.js';
 
 export interface SamplerOptions {
   readonly target: SweepTarget;
