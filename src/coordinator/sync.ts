@@ -23,6 +23,7 @@ export class Sync {
   /** When the last successful poll was sent, and the database time it brought. */
   #sentTime = -Infinity;
   #databaseTime = 0;
+  #clockOffsetMs: number | undefined;
   #reachable = false;
   #timer: NodeJS.Timeout | undefined;
   #polling: Promise<void> | undefined;
@@ -63,6 +64,14 @@ export class Sync {
     return this.#databaseTime + (performance.now() - this.#sentTime);
   }
 
+  /**
+   * The database's clock minus our wall clock as of the last poll, ms; off by at most half of its round trip. It is only
+   * shown: wall clocks decide nothing.
+   */
+  clockOffsetMs(): number | undefined {
+    return this.#clockOffsetMs;
+  }
+
   /** One poll; a failure leaves the last success to grow stale. */
   poll(): Promise<void> {
     this.#polling ??= this.#pollOnce().finally(() => {
@@ -77,6 +86,8 @@ export class Sync {
       const answer = await this.#store.sync(this.#revision);
       this.#apply(answer);
       this.#sentTime = sentTime;
+      const midwayTime = Date.now() - (performance.now() - sentTime) / 2;
+      this.#clockOffsetMs = answer.nowTime - midwayTime;
       this.#report(true);
     } catch {
       // The calls report the store's failures; here it is enough that freshness runs out. A process that is merely
