@@ -1,5 +1,5 @@
-import { sampleOf, type Sample } from '../core/sample.js';
-import type { PageBatch, PageCount, SweptPages, SweptPartition } from '../core/sweep-target.js';
+import { sampleOf, type PageCount, type Sample } from '../core/sample.js';
+import type { PageBatch, SweptPages, SweptPartition } from '../core/sweep-target.js';
 import { PageDraw, type Random } from './pages.js';
 
 /** Sweeps a batch; undefined when another process was at the partition. */

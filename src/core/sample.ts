@@ -1,4 +1,17 @@
-import type { PageCount } from './sweep-target.js';
+/** Rows of one namespace on one page, as they were found. */
+export interface PageCount {
+  readonly page: number;
+  readonly namespace: string;
+  readonly live: number;
+  readonly expired: number;
+  /** Of the live ones: those whose result is expired and still there. */
+  readonly strippable: number;
+  /** Bytes of the rows, with TOAST and without indexes. */
+  readonly liveBytes: number;
+  readonly expiredBytes: number;
+  /** How long ago the oldest of the expired ones expired; 0 when there are none. */
+  readonly oldestExpiredMs: number;
+}
 
 /** What random pages of a partition showed; kept as JSON. */
 export interface Sample {
