@@ -35,14 +35,14 @@ interface Collector {
   };
 }
 
-const { services, volumes } = read<Compose>('compose.yaml');
+const { services, volumes } = read('compose.yaml') as Compose;
 const all = Object.entries(services);
 const coordinators = all.filter(([, { build }]) => build !== undefined);
-const prometheus = read<Prometheus>('prometheus.yaml');
-const collector = read<Collector>('otel/collector.yaml');
+const prometheus = read('prometheus.yaml') as Prometheus;
+const collector = read('otel/collector.yaml') as Collector;
 
-function read<T>(path: string): T {
-  return parse(readFileSync(join('deploy', path), 'utf8'), { merge: true }) as T;
+function read(path: string): unknown {
+  return parse(readFileSync(join('deploy', path), 'utf8'), { merge: true });
 }
 
 function targetsOf(job: string): readonly string[] {
@@ -127,12 +127,12 @@ test('the pipelines of the collector use what is defined, and all of it', () => 
 });
 
 test('Grafana finds its datasource and its dashboards', () => {
-  const { datasources } = read<{ datasources: { url: string }[] }>(
-    'grafana/provisioning/datasources/prometheus.yaml',
-  );
+  const { datasources } = read('grafana/provisioning/datasources/prometheus.yaml') as {
+    datasources: { url: string }[];
+  };
   expect(datasources.map(({ url }) => new URL(url).hostname)).toEqual(['prometheus']);
-  const { providers } = read<{ providers: { options: { path: string } }[] }>(
-    'grafana/provisioning/dashboards/onceward.yaml',
-  );
+  const { providers } = read('grafana/provisioning/dashboards/onceward.yaml') as {
+    providers: { options: { path: string } }[];
+  };
   expect(services['grafana']?.volumes).toContain(`./grafana:${providers[0]!.options.path}:ro`);
 });

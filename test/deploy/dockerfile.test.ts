@@ -1,10 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { letIn, parseDockerfile } from '../support/dockerfile.js';
+import { type Instruction, letIn, parseDockerfile } from '../support/dockerfile.js';
 
 const instructions = parseDockerfile(readFileSync('deploy/Dockerfile', 'utf8'));
 const last = instructions.slice(instructions.findLastIndex(({ name }) => name === 'FROM'));
-const texts = (name: string, of = last) => of.filter((each) => each.name === name).map(({ text }) => text);
+const texts = (name: string, of: readonly Instruction[] = last) =>
+  of.filter((each) => each.name === name).map(({ text }) => text);
 
 test('it copies what exists, and nothing else is let into the build', () => {
   const copied = texts('COPY', instructions)

@@ -111,7 +111,10 @@ async function follow(
     case 'ENV':
       return {
         ...image,
-        env: { ...image.env, ...Object.fromEntries(text.split(' ').map((pair) => pair.split('=', 2))) },
+        env: {
+          ...image.env,
+          ...Object.fromEntries(text.split(' ').map((pair) => pair.split('=', 2) as [string, string])),
+        },
       };
     case 'USER':
       return { ...image, user: text };
