@@ -33,6 +33,7 @@ export const homes = {
   'grpc-health-check': ['rpc'],
   hono: ['console'],
   'lru-cache': ['coordinator'],
+  'node-cron': ['cleanup'],
   pg: ['store'],
   pino: ['telemetry'],
   yaml: [],
@@ -43,7 +44,7 @@ export const homes = {
 export const doors = {
   'index.ts': { rooms: ['client', 'core'], packages: [] },
   'main.ts': { rooms: ['cli'], packages: [] },
-  'config.ts': { rooms: ['telemetry'], packages: ['yaml', 'zod'] },
+  'config.ts': { rooms: ['cleanup', 'telemetry'], packages: ['yaml', 'zod'] },
 };
 
 /** `cli` and nothing else reads the configuration: what the other rooms need is handed to them. */

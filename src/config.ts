@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { isCronExpression } from './cleanup/schedule.js';
 import { logLevels } from './telemetry/log.js';
 
 const port = z.coerce.number().int().min(0).max(65_535);
@@ -43,6 +44,26 @@ const schema = z.strictObject({
     .min(0)
     .default(64 * 1024 * 1024),
   replayCacheEntries: z.coerce.number().int().min(0).default(100_000),
+  /** When expired records are looked for, as a cron expression, with seconds in front; `off` leaves them there. */
+  samplerSchedule: z
+    .string()
+    .refine(
+      (text) => text === 'off' || isCronExpression(text),
+      'must be off, or a cron expression such as */10 * * * * *',
+    )
+    .default('*/10 * * * * *'),
+  /** Time that the batches of one tick may take in the database, ms. */
+  samplerTimeBudgetMs: milliseconds.min(1).default(1000),
+  /** Rows that one tick may remove or strip. */
+  samplerRowBudget: z.coerce.number().int().min(1).default(50_000),
+  /** Share of expired rows among those looked at, above which a tick looks at more. */
+  samplerThreshold: z.coerce.number().min(0).max(1).default(0.1),
+  /** A tick ends when a batch takes longer, ms. */
+  samplerMaxLatencyMs: milliseconds.min(1).default(50),
+  /** A tick ends before it begins while a replica is further behind, ms. */
+  samplerMaxReplicationLagMs: milliseconds.default(10_000),
+  /** No expired record stays longer on disk while the sampler runs, ms. */
+  samplerBackstopMs: milliseconds.min(1000).default(24 * 3_600_000),
   /** Base URL of a collector that takes OTLP over HTTP; absent: no spans, and metrics are not sent. */
   otlpEndpoint: z
     .url({ protocol: /^https?$/, error: 'must begin with http:// or https:// and name a host' })

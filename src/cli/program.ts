@@ -18,6 +18,7 @@ import { namespaceCommand } from './namespace.js';
 import { reportFailure } from './report-error.js';
 import { resolveCommand } from './resolve.js';
 import { statsCommand } from './stats.js';
+import { sweepCommand } from './sweep.js';
 
 /** Runs the program with the arguments after its name and gives back its exit code; never throws. */
 export async function runProgram(args: readonly string[], io: Io): Promise<number> {
@@ -75,7 +76,7 @@ const clientCommands: Readonly<Record<string, readonly ((io: Io) => Command)[]>>
     lineageCommand,
     mintKeyCommand,
   ],
-  Administration: [namespaceCommand, listCommand, resolveCommand, forgetCommand, auditCommand],
+  Administration: [namespaceCommand, listCommand, resolveCommand, forgetCommand, sweepCommand, auditCommand],
   Coordinator: [infoCommand, statsCommand, doctorCommand],
 };
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Sampler } from '../cleanup/sampler.js';
 import type { Config } from '../config.js';
 import { startHttpServer, type HttpServer } from '../console/http-server.js';
 import { createCoordinator, type Coordinator } from '../coordinator/coordinator.js';
@@ -35,6 +36,7 @@ const lastFlushMs = 500;
  */
 export async function runServer(config: Config, log: Log, signal?: AbortSignal): Promise<RunningServer> {
   let notReady: string | undefined = 'starting';
+  let reachable = false;
   let drainUntilTime = 0;
   const instanceId = randomUUID();
   const undo: (() => Promise<void>)[] = [];
@@ -44,6 +46,7 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
   try {
     const exporting = await exportTelemetry(config, instanceId, log);
     const { telemetry, metricsText } = exporting;
+    telemetry.instruments.exportGauge('storeReachable', () => Number(reachable));
     undo.push(() => exporting.stop(Math.max(lastFlushMs, drainUntilTime - performance.now())));
     const http = await listenHttp(config, () => notReady, metricsText);
     undo.push(() => http.close());
@@ -52,12 +55,14 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
     const opened = await openWhenReachable(config, databaseUrl, telemetry, log, signal);
     undo.push(() => opened.close());
     let setServing: RpcServer['setServing'] = () => undefined;
-    const setReachable = (reachable: boolean) => {
+    const setReachable = (now: boolean) => {
+      reachable = now;
       notReady = reachable ? undefined : 'the database does not answer';
       setServing(reachable);
     };
     const coordinator = createCoordinator({
       store: opened.store,
+      sweepTarget: opened.sweepTarget,
       replayCache: { maxBytes: config.replayCacheBytes, maxEntries: config.replayCacheEntries },
       onReachable: setReachable,
       telemetry,
@@ -67,6 +72,8 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
       coordinator.stop();
       return Promise.resolve();
     });
+    const sampler = startSampler(config, opened, telemetry, log);
+    undo.push(() => sampler?.stop() ?? Promise.resolve());
     const rpc = await listenRpc({ config, coordinator, opened, instanceId, telemetry, log });
     setServing = rpc.setServing;
     setReachable(true);
@@ -94,6 +101,33 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
     await stopAll();
     throw error;
   }
+}
+
+/** Pages of one batch: a few milliseconds, and enough for an estimate. */
+const samplerBatchPages = 32;
+
+function startSampler(
+  config: Config,
+  { sweepTarget }: OpenStore,
+  { instruments }: Telemetry,
+  log: Log,
+): Sampler | undefined {
+  if (config.samplerSchedule === 'off') return undefined;
+  return new Sampler({
+    target: sweepTarget,
+    schedule: config.samplerSchedule,
+    settings: {
+      batchPages: samplerBatchPages,
+      threshold: config.samplerThreshold,
+      backstopMs: config.samplerBackstopMs,
+      timeBudgetMs: config.samplerTimeBudgetMs,
+      rowBudget: config.samplerRowBudget,
+      maxLatencyMs: config.samplerMaxLatencyMs,
+      maxReplicationLagMs: config.samplerMaxReplicationLagMs,
+    },
+    instruments: instruments.sweep,
+    log,
+  });
 }
 
 /** Version of the program, from its package. */

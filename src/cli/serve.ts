@@ -66,6 +66,25 @@ export function withServerOptions(command: Command): Command {
       'memory for results that are replayed; 0: none (default 67108864)',
     )
     .option(
+      '--sampler-schedule <cron>',
+      "when expired records are looked for, to be removed; off: never (default '*/10 * * * * *')",
+    )
+    .option(
+      '--sampler-time-budget-ms <ms>',
+      'time in the database that one tick of it may take (default 1000)',
+    )
+    .option('--sampler-row-budget <n>', 'rows that one tick may remove or strip (default 50000)')
+    .option(
+      '--sampler-threshold <share>',
+      'share of expired rows, 0 to 1, above which a tick looks at more (default 0.1)',
+    )
+    .option('--sampler-max-latency-ms <ms>', 'a tick ends when a batch takes longer (default 50)')
+    .option(
+      '--sampler-max-replication-lag-ms <ms>',
+      'no tick while a replica is further behind (default 10000)',
+    )
+    .option('--sampler-backstop-ms <ms>', 'no expired record stays longer on disk (default 86400000)')
+    .option(
       '--otlp-endpoint <url>',
       'send traces and metrics to this collector, by OTLP over HTTP (default: OTEL_EXPORTER_OTLP_ENDPOINT, else nowhere)',
     )

@@ -1,6 +1,7 @@
-import type { KeyStore, Partition } from '../core/key-store.js';
+import type { KeyStore } from '../core/key-store.js';
 import type { Namespace } from '../core/policy.js';
-import { counterNames, Counters } from '../telemetry/counters.js';
+import type { SweepTarget } from '../core/sweep-target.js';
+import { Counters } from '../telemetry/counters.js';
 import { noTelemetry, type Telemetry } from '../telemetry/telemetry.js';
 import { begin, type BeginRequest, type WaitedOutcome } from './begin.js';
 import { complete, type CompleteAnswer, type CompleteRequest } from './complete.js';
@@ -18,21 +19,19 @@ import type { CallContext, Parts } from './parts.js';
 import { putNamespace, type PutNamespaceRequest } from './put-namespace.js';
 import { ReplayCache, type ReplayCacheOptions } from './replay-cache.js';
 import { resolve, type ResolveAnswer, type ResolveRequest } from './resolve.js';
+import { getStats, type Stats } from './get-stats.js';
+import { sweep, type SweepProgress, type SweepRequest } from './sweep.js';
 import { Sync } from './sync.js';
 import { Waiters } from './waiters.js';
 
 export interface CoordinatorOptions {
   readonly store: KeyStore;
+  readonly sweepTarget: SweepTarget;
   readonly replayCache: ReplayCacheOptions;
   /** Called when the store becomes reachable (true) or has not answered for most of a second (false). */
   readonly onReachable: (reachable: boolean) => void;
   /** Default: nothing is exported. */
   readonly telemetry?: Telemetry;
-}
-
-export interface Stats {
-  readonly partitions: readonly Partition[];
-  readonly counters: Readonly<Record<string, bigint>>;
 }
 
 /** The verbs, over one store. */
@@ -51,6 +50,7 @@ export interface Coordinator {
   resolve(request: ResolveRequest, call: CallContext): Promise<ResolveAnswer>;
   forget(request: ForgetRequest, call: CallContext): Promise<{ readonly already: boolean }>;
   getStats(): Promise<Stats>;
+  sweep(request: SweepRequest, call: CallContext): Promise<SweepProgress>;
   /** Whether it is declared, as far as this process remembers. */
   knowsNamespace(name: string): boolean;
   /** Reads what it keeps in memory; the store must be reachable. */
@@ -61,15 +61,34 @@ export interface Coordinator {
 }
 
 export function createCoordinator(options: CoordinatorOptions): Coordinator {
-  const { store, replayCache, onReachable, telemetry = noTelemetry } = options;
+  const { store, sweepTarget, replayCache, onReachable, telemetry = noTelemetry } = options;
   const namespaces = new Namespaces(store);
   const cache = new ReplayCache(replayCache);
   const sync = new Sync(store, cache, namespaces, onReachable);
   const counters = new Counters();
   const waiters = new Waiters(store);
-  telemetry.instruments.exportCounters(counters);
-  telemetry.instruments.exportLevel('waiters', () => waiters.size);
-  const parts: Parts = { store, namespaces, cache, sync, waiters, flights: new Flights(), counters };
+  const { instruments } = telemetry;
+  instruments.exportCounters(counters);
+  instruments.exportLevel('waiters', () => waiters.size);
+  instruments.exportLevel('replayCacheEntries', () => cache.entryCount);
+  instruments.exportLevel('replayCacheSize', () => cache.bytes);
+  instruments.exportGauge('storeClockOffset', () => {
+    const offsetMs = sync.clockOffsetMs();
+    return offsetMs === undefined ? undefined : offsetMs / 1000;
+  });
+  instruments.exportTotal('storeTokens', () => sync.tokensDrawn);
+  const flights = new Flights();
+  const parts: Parts = {
+    store,
+    sweepTarget,
+    namespaces,
+    cache,
+    sync,
+    waiters,
+    flights,
+    counters,
+    instruments,
+  };
   return {
     begin: (request, call) => begin(parts, request, call),
     complete: (request) => complete(parts, request),
@@ -84,12 +103,13 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     listAudit: (request) => listAudit(parts, request),
     resolve: (request, call) => resolve(parts, request, call),
     forget: (request, call) => forget(parts, request, call),
-    getStats: async () => ({
-      partitions: await store.readPartitions(),
-      counters: Object.fromEntries(counterNames.map((name) => [name, counters.read(name)])),
-    }),
+    getStats: () => getStats(parts),
+    sweep: (request, call) => sweep(parts, request, call),
     knowsNamespace: (name) => namespaces.has(name),
-    start: () => sync.start(),
+    start: async () => {
+      await sync.start();
+      counters.expectNamespaces(namespaces.names);
+    },
     drain: () => {
       waiters.close();
     },

@@ -34,9 +34,8 @@ export interface KeyStore {
   readNamespace(name: string): Promise<Namespace | undefined>;
   listNamespaces(): Promise<readonly Namespace[]>;
   listAudit(filter: AuditFilter): Promise<readonly AuditEntry[]>;
-  /** What operators did after `revision`, oldest first, and the database's time. One transaction sees both. */
+  /** What operators did after `revision`, oldest first, the database's time, and the last token. One transaction sees them. */
   sync(revision: bigint): Promise<SyncAnswer>;
-  readPartitions(): Promise<readonly Partition[]>;
 
   /** Signals from this and other processes; a help, never relied upon. */
   onFinished(listener: (identityHash: string) => void): void;
@@ -171,11 +170,7 @@ export interface AuditEntry {
 export interface SyncAnswer {
   readonly revision: bigint;
   readonly nowTime: number;
+  /** The last one drawn, by whatever process. */
+  readonly fencingToken: bigint;
   readonly actions: readonly { readonly action: AuditEntry['action']; readonly ref: KeyRef }[];
-}
-
-export interface Partition {
-  readonly name: string;
-  readonly estimatedRows: bigint;
-  readonly totalBytes: bigint;
 }

@@ -7,11 +7,12 @@ import type * as wire from '../gen/onceward/v1/admin.js';
 import { OnLapse, State as WireState } from '../gen/onceward/v1/record.js';
 import { onLapseOf } from './convert.js';
 import { recordOf, wireStateOf } from './convert-record.js';
+import { statsOf } from './convert-stats.js';
 import { durationOf, msOf, retentionMsOf, retentionOf } from './duration.js';
 import { checkedStatus, failureResultOf, resultOf } from './result.js';
 import type { UnaryCalls } from './unary.js';
 
-/** The Admin service, but Sweep: grpc-js answers methods that are not here with UNIMPLEMENTED. */
+/** The Admin service. */
 export function adminMethods(coordinator: Coordinator, unary: UnaryCalls) {
   return {
     putNamespace: unary.handler(async (request: wire.PutNamespaceRequest, call) =>
@@ -39,8 +40,17 @@ export function adminMethods(coordinator: Coordinator, unary: UnaryCalls) {
       coordinator.forget({ ref, reason, evenIfLeased }, call),
     ),
     getStats: unary.handler(async (): Promise<wire.GetStatsResponse> => {
-      const { partitions, counters } = await coordinator.getStats();
-      return { partitions: [...partitions], counters };
+      return statsOf(await coordinator.getStats());
+    }),
+    sweep: unary.handler(async (request: wire.SweepRequest, call): Promise<wire.SweepResponse> => {
+      const progress = await coordinator.sweep(request, call);
+      return {
+        removed: BigInt(progress.removed),
+        stripped: BigInt(progress.stripped),
+        nextPageToken: progress.nextPageToken,
+        sweptPages: BigInt(progress.sweptPages),
+        totalPages: BigInt(progress.totalPages),
+      };
     }),
     listAudit: unary.handler(async (request: wire.ListAuditRequest): Promise<wire.ListAuditResponse> => {
       const page = await coordinator.listAudit(request);

@@ -45,6 +45,15 @@ export function toOncewardError(error: unknown): OncewardError {
   }
 }
 
+/** What work in the store answers, with its failure as ours. */
+export async function translated<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw toOncewardError(error);
+  }
+}
+
 function storeUnavailable(message: string, cause?: unknown): OncewardError {
   return new OncewardError('STORE_UNAVAILABLE', message, { retryAfterMs: 100, cause });
 }

@@ -1,4 +1,5 @@
 import type { KeyStore } from '../core/key-store.js';
+import type { SweepTarget } from '../core/sweep-target.js';
 import { createStatementObserver } from '../telemetry/statement-observer.js';
 import { noTelemetry, type Telemetry } from '../telemetry/telemetry.js';
 import { databaseOf } from './database-of.js';
@@ -8,6 +9,7 @@ import { checkSchema, migrate, migrationStatus, type MigrationStatus } from './m
 import { acceptedPlanning } from './planning.js';
 import { Pool, type SessionSettings } from './pool.js';
 import { createPostgresStore, poolSizes } from './postgres-store.js';
+import { createSweepStore } from './sweep-store.js';
 
 export interface OpenStoreOptions {
   readonly url: string;
@@ -25,6 +27,7 @@ export interface OpenStoreOptions {
 
 export interface OpenStore {
   readonly store: KeyStore;
+  readonly sweepTarget: SweepTarget;
   readonly facts: StoreFacts;
   readonly schema: MigrationStatus;
   close(): Promise<void>;
@@ -65,7 +68,13 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
     const facts = { ...durability, warnings: [...durability.warnings, ...planning.warnings] };
     await listener.start();
     const observer = createStatementObserver(options.telemetry ?? noTelemetry, databaseOf(url));
-    return { store: createPostgresStore(pools, listener, observer, onWarning), facts, schema, close };
+    return {
+      store: createPostgresStore(pools, listener, observer, onWarning),
+      sweepTarget: createSweepStore(pools.operator),
+      facts,
+      schema,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

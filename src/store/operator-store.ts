@@ -1,6 +1,6 @@
-import type { AuditEntry, KeyStore, Partition, SyncAnswer } from '../core/key-store.js';
+import type { AuditEntry, KeyStore, SyncAnswer } from '../core/key-store.js';
 import type { Policy } from '../core/policy.js';
-import { toOncewardError } from './failure.js';
+import { translated } from './failure.js';
 import { channels } from './listener.js';
 import type { Pool, Query, QueryRow } from './pool.js';
 import { namespaceOf, refOf, seenOf } from './row.js';
@@ -19,24 +19,17 @@ const queries = {
   insertNamespace: loadStatement('insert-namespace'),
   updateNamespace: loadStatement('update-namespace'),
   readNamespaces: loadStatement('read-namespaces'),
-  readPartitions: loadStatement('read-partitions'),
   notify: loadStatement('notify'),
 };
 
 type Reads = Pick<
   KeyStore,
-  | 'readChildren'
-  | 'listRecords'
-  | 'readNamespace'
-  | 'listNamespaces'
-  | 'listAudit'
-  | 'sync'
-  | 'readPartitions'
+  'readChildren' | 'listRecords' | 'readNamespace' | 'listNamespaces' | 'listAudit' | 'sync'
 >;
 
 /** What operators and background work read: no lanes, a pool of its own. */
 export function operatorReads(pool: Pool): Reads {
-  const rows = (query: PreparedQuery) => translate(pool.use((run) => run(query)));
+  const rows = (query: PreparedQuery) => translated(pool.use((run) => run(query)));
   return {
     async readChildren(ref, limit) {
       const found = await rows(queries.readChildren.one({ ...ref, row_limit: limit }));
@@ -81,11 +74,12 @@ export function operatorReads(pool: Pool): Reads {
       const actions = found
         .filter((row) => row['action'] !== null)
         .map((row) => ({ action: row['action'] as AuditEntry['action'], ref: refOf(row) }));
-      return { revision: first['revision'] as bigint, nowTime: first['now_time'] as number, actions };
-    },
-
-    async readPartitions() {
-      return (await rows(queries.readPartitions.one({}))).map(partitionOf);
+      return {
+        revision: first['revision'] as bigint,
+        nowTime: first['now_time'] as number,
+        fencingToken: first['fencing_token'] as bigint,
+        actions,
+      };
     },
   };
 }
@@ -96,7 +90,7 @@ type Actions = Pick<KeyStore, 'resolve' | 'forget' | 'putNamespace'>;
 export function operatorActions(pool: Pool, drawTokens: Statement): Actions {
   /** One operator action: its change and its audit entry commit together; other processes are told afterwards. */
   const act = async <T>(change: (query: Query) => Promise<Acted<T>>): Promise<T> => {
-    const { answer, revision } = await translate(
+    const { answer, revision } = await translated(
       pool.transaction(async (query) => {
         const acted = await change(query);
         return { answer: acted.answer, revision: acted.audit && (await audit(query, acted.audit)) };
@@ -189,14 +183,6 @@ async function audit(query: Query, row: AuditRow): Promise<bigint> {
   return revision;
 }
 
-async function translate<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw toOncewardError(error);
-  }
-}
-
 function policyRow(name: string, policy: Policy): Row {
   return {
     name,
@@ -222,13 +208,5 @@ function auditEntryOf(row: QueryRow): AuditEntry {
     ref: refOf(row),
     reason: row['reason'] as string,
     detail: row['detail'] as string,
-  };
-}
-
-function partitionOf(row: QueryRow): Partition {
-  return {
-    name: row['name'] as string,
-    estimatedRows: row['estimated_rows'] as bigint,
-    totalBytes: row['total_bytes'] as bigint,
   };
 }

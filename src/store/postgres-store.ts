@@ -13,7 +13,7 @@ import type {
 import type { Seen } from '../core/record.js';
 import type { StatementObserver } from '../telemetry/statement-observer.js';
 import type { RecordRow } from './batch.js';
-import { toOncewardError } from './failure.js';
+import { translated } from './failure.js';
 import { channels, type Listener } from './listener.js';
 import { operatorActions, operatorReads } from './operator-store.js';
 import type { Pool, QueryRow } from './pool.js';
@@ -200,12 +200,8 @@ const drawTokens: NonNullable<RowLaneOptions['prepare']> = async (query, rows) =
   return rows.map((row, i) => ({ ...row, new_token: drawn[i]?.['fencing_token'] as bigint }));
 };
 
-async function submit(lane: RowLane, row: RecordRow): Promise<QueryRow | undefined> {
-  try {
-    return await lane.submit(row);
-  } catch (error) {
-    throw toOncewardError(error);
-  }
+function submit(lane: RowLane, row: RecordRow): Promise<QueryRow | undefined> {
+  return translated(lane.submit(row));
 }
 
 function refRow(ref: KeyRef): RecordRow {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-type Value = string | number | bigint | boolean | Uint8Array | null;
+type Value = string | number | bigint | boolean | Uint8Array | readonly number[] | null;
 /** One value for each name in the statement's `-- in:` lines. */
 export type Row = Readonly<Record<string, Value>>;
 
@@ -26,15 +26,18 @@ const recordColumns = withoutComments(readSql('record-columns'));
 /**
  * Reads `queries/<name>.sql`. Its `-- in: name type, …` lines name the parameters in order, and `:in` in the text stands
  * for the relation that holds them, so that one text serves a single row and a batch. `:record` stands for the columns of
- * `record-columns.sql`.
+ * `record-columns.sql`, `:partition` for the table `partition`.
  */
-export function loadStatement(name: string): Statement {
+export function loadStatement(name: string, partition?: string): Statement {
   const file = readSql(`queries/${name}`);
   const inputs = [...file.matchAll(/^-- in: (.*)$/gm)]
     .flatMap((line) => (line[1] ?? '').split(','))
     .map((input) => input.trim().split(' '))
     .map(([column = '', type = '']) => ({ column, type }));
-  const text = withoutComments(file).replace(':record', recordColumns);
+  const text = withoutComments(file)
+    .replace(':record', recordColumns)
+    .replaceAll(':partition', `onceward.${partition}`);
+  const prepared = partition === undefined ? name : `${name} ${partition}`;
   const single = inputs.map(({ column, type }, i) => `$${i + 1}::${type} AS ${column}`).join(', ');
   const arrays = inputs.map(({ type }, i) => `$${i + 1}::${type}[]`).join(', ');
   const columns = inputs.map(({ column }) => column);
@@ -42,14 +45,14 @@ export function loadStatement(name: string): Statement {
   const manyText = text.replaceAll(':in i', `unnest(${arrays}) i (${columns.join(', ')})`);
   return {
     one: (row) => ({
-      name,
+      name: prepared,
       text: oneText,
       values: columns.map((column) => valueOf(row, column)),
       statement: name,
       rowCount: 1,
     }),
     many: (rows) => ({
-      name: `${name}-many`,
+      name: `${prepared}-many`,
       text: manyText,
       values: columns.map((column) => rows.map((row) => valueOf(row, column))),
       statement: name,
@@ -63,7 +66,7 @@ function readSql(name: string): string {
 }
 
 function withoutComments(sql: string): string {
-  return sql.replace(/^--.*\n/gm, '').trim();
+  return sql.replace(/^ *--.*\n/gm, '').trim();
 }
 
 function valueOf(row: Row, column: string): Value {

@@ -35,6 +35,8 @@ export const attributeNames = {
   /** How the call came: `unary`, `batch` or `session`. */
   carrier: 'onceward.carrier',
   lane: 'onceward.lane',
+  /** Of records: `live`, `expired`, or `strippable`. */
+  retention: 'onceward.retention',
   /** On a link: what the other span is to this one. */
   link: 'onceward.link',
 } as const;
@@ -60,10 +62,18 @@ export const metricNames = {
   callDuration: 'rpc.server.call.duration',
   callsInFlight: 'onceward.calls.in_flight',
   waiters: 'onceward.waiters',
+  replayCacheEntries: 'onceward.replay_cache.entries',
+  replayCacheSize: 'onceward.replay_cache.size',
+  storeReachable: 'onceward.store.reachable',
+  storeClockOffset: 'onceward.store.clock_offset',
+  storeTokens: 'onceward.store.tokens',
   statementDuration: 'db.client.operation.duration',
   laneQueueDuration: 'onceward.lane.queue.duration',
   laneBatchSize: 'onceward.lane.batch.size',
+  beginCheckDuration: 'onceward.begin.check.duration',
+  beginWaitDuration: 'onceward.begin.wait.duration',
   beginOutcomes: 'onceward.begin.outcomes',
+  beginParks: 'onceward.begin.parks',
   beginTakeovers: 'onceward.begin.takeovers',
   beginRepeatedGrants: 'onceward.begin.repeated_grants',
   beginCachedReplays: 'onceward.begin.cached_replays',
@@ -76,6 +86,22 @@ export const metricNames = {
   heartbeatExtensions: 'onceward.heartbeat.extensions',
   lostLeases: 'onceward.lost_leases',
   resultConflicts: 'onceward.result_conflicts',
+} as const;
+
+/** Of cleanup. */
+export const sweepMetricNames = {
+  ticks: 'onceward.sweep.ticks',
+  batches: 'onceward.sweep.batches',
+  batchDuration: 'onceward.sweep.batch.duration',
+  removed: 'onceward.sweep.removed',
+  stripped: 'onceward.sweep.stripped',
+  sampled: 'onceward.sweep.sampled',
+  passAge: 'onceward.sweep.pass.age',
+  records: 'onceward.store.records',
+  recordsError: 'onceward.store.records.error',
+  recordSize: 'onceward.store.record.size',
+  size: 'onceward.store.size',
+  oldestExpired: 'onceward.store.oldest_expired',
 } as const;
 
 /** Of the SDK. */
@@ -107,6 +133,10 @@ export const counterMetrics: Readonly<Record<CounterName, CounterMetric>> = {
   'begin.replay': { ...beginOutcomes, outcome: 'replay' },
   'begin.in_progress': { ...beginOutcomes, outcome: 'in_progress' },
   'begin.indeterminate': { ...beginOutcomes, outcome: 'indeterminate' },
+  'begin.indeterminate.parked': {
+    name: metricNames.beginParks,
+    description: 'Records that became INDETERMINATE: nobody runs them until an operator resolves them.',
+  },
   'begin.result_expired': { ...beginOutcomes, outcome: 'result_expired' },
   'begin.execute.takeover': {
     name: metricNames.beginTakeovers,

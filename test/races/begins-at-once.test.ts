@@ -85,6 +85,7 @@ test('a store that checks and then inserts grants more than once', async () => {
   const coordinators = opened.map((each) =>
     createCoordinator({
       store: naive(each),
+      sweepTarget: each.sweepTarget,
       replayCache: { maxBytes: 0, maxEntries: 0 },
       onReachable: () => undefined,
     }),

@@ -158,7 +158,7 @@ test('keys spread over all partitions', async () => {
   expect(counts).toHaveLength(16);
   // 250 each, give or take four standard deviations.
   for (const { count } of counts) expect(Math.abs(count - 250)).toBeLessThan(62);
-  expect((await opened.store.readPartitions()).map(({ name }) => name)).toEqual(
+  expect((await opened.sweepTarget.readPartitions()).map(({ name }) => name)).toEqual(
     Array.from({ length: 16 }, (_, i) => `record_${String(i).padStart(4, '0')}`),
   );
   await opened.close();

@@ -150,7 +150,12 @@ describe('GET /metrics', () => {
 
 test('the collector gets the same metrics, the last of them at the stop', async () => {
   const collector = await collectorOfTest();
-  await withFresh((one) => execute(one, 'sent').then(() => undefined), { otlpEndpoint: `${collector.url}/` });
+  const work = async (one: TestCoordinator) => {
+    await execute(one, 'sent');
+    // A histogram is sent once it has something.
+    await one.coordinator.begin(beginRequest('sent', { wait: { seconds: 1n, nanos: 0 } }));
+  };
+  await withFresh(work, { otlpEndpoint: `${collector.url}/` });
   const metrics = new Map(collector.metrics().map(({ name, unit }) => [name, unit]));
   expect([...metrics.keys()]).toEqual(expect.arrayContaining(Object.values(metricNames)));
   expect(metrics.get('rpc.server.call.duration')).toBe('s');

@@ -208,10 +208,39 @@ export interface GetStatsRequest {
 export interface PartitionStats {
   /** Name of the table. */
   name: string;
-  /** Postgres' own estimate of rows, as of its last ANALYZE or VACUUM; -1 before the first. */
+  /** Rows that are there, live and expired, estimated from the pages that the sampler drew last; -1 before the first time. */
   estimatedRows: bigint;
   /** Bytes on disk with indexes and TOAST. */
   totalBytes: bigint;
+  /** Rows that still count. Absent before the first time. */
+  live:
+    | Estimate
+    | undefined;
+  /** Rows that are expired and not removed yet. Absent before the first time. */
+  expired: Estimate | undefined;
+}
+
+/** A number of rows, estimated from random pages, without bias. */
+export interface Estimate {
+  rows: bigint;
+  /** Lower bound of the 95 % confidence interval. */
+  low: bigint;
+  /** Upper bound of the 95 % confidence interval. */
+  high: bigint;
+  /** Bytes of these rows with TOAST and without indexes. */
+  bytes: bigint;
+}
+
+/** The records of one namespace. */
+export interface NamespaceStats {
+  /** Name; `_other` stands for all beyond the hundred most frequent ones of a partition. */
+  name: string;
+  /** Records that still count. */
+  live:
+    | Estimate
+    | undefined;
+  /** Records that are expired and not removed yet. */
+  expired: Estimate | undefined;
 }
 
 /** GetStats' answer. */
@@ -220,6 +249,22 @@ export interface GetStatsResponse {
   partitions: PartitionStats[];
   /** Counters of this process since its start, by name, e.g. `begin.execute`. */
   counters: { [key: string]: bigint };
+  /** Records that still count, in the whole store. */
+  live:
+    | Estimate
+    | undefined;
+  /** Records that are expired and not removed yet, in the whole store. */
+  expired:
+    | Estimate
+    | undefined;
+  /** By name; those that the last samples saw. */
+  namespaces: NamespaceStats[];
+  /** How long ago the oldest expired record that the last samples saw expired; zero when they saw none. */
+  oldestExpired:
+    | Duration
+    | undefined;
+  /** When the oldest of the samples was taken, on the database clock. Absent before the first. */
+  estimateTime: Date | undefined;
 }
 
 export interface GetStatsResponse_CountersEntry {
@@ -233,14 +278,22 @@ export interface SweepRequest {
   namespace: string;
   /** Only count. */
   dryRun: boolean;
+  /** From the last answer; opaque. Empty: begin with the first page. */
+  pageToken: string;
 }
 
 /** Sweep's answer. */
 export interface SweepResponse {
-  /** Records removed, or that would be. */
+  /** Records removed by this call, or that would be. */
   removed: bigint;
-  /** Results stripped down to tombstones, or that would be. */
+  /** Results stripped down to tombstones by this call, or that would be. */
   stripped: bigint;
+  /** Empty when all pages were visited. */
+  nextPageToken: string;
+  /** Pages of the tables visited up to here, by this call and the ones before. */
+  sweptPages: bigint;
+  /** All pages there are now. */
+  totalPages: bigint;
 }
 
 /** One operator action. */
@@ -1739,7 +1792,7 @@ export const GetStatsRequest: MessageFns<GetStatsRequest> = {
 };
 
 function createBasePartitionStats(): PartitionStats {
-  return { name: "", estimatedRows: 0n, totalBytes: 0n };
+  return { name: "", estimatedRows: 0n, totalBytes: 0n, live: undefined, expired: undefined };
 }
 
 export const PartitionStats: MessageFns<PartitionStats> = {
@@ -1758,6 +1811,12 @@ export const PartitionStats: MessageFns<PartitionStats> = {
         throw new globalThis.Error("value provided for field message.totalBytes of type int64 too large");
       }
       writer.uint32(24).int64(message.totalBytes);
+    }
+    if (message.live !== undefined) {
+      Estimate.encode(message.live, writer.uint32(34).fork()).join();
+    }
+    if (message.expired !== undefined) {
+      Estimate.encode(message.expired, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1799,6 +1858,22 @@ export const PartitionStats: MessageFns<PartitionStats> = {
             message.totalBytes = reader.int64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.live = Estimate.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.expired = Estimate.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1824,6 +1899,8 @@ export const PartitionStats: MessageFns<PartitionStats> = {
         : isSet(object.total_bytes)
         ? BigInt(object.total_bytes)
         : 0n,
+      live: isSet(object.live) ? Estimate.fromJSON(object.live) : undefined,
+      expired: isSet(object.expired) ? Estimate.fromJSON(object.expired) : undefined,
     };
   },
 
@@ -1837,6 +1914,12 @@ export const PartitionStats: MessageFns<PartitionStats> = {
     }
     if (message.totalBytes !== 0n) {
       obj.totalBytes = message.totalBytes.toString();
+    }
+    if (message.live !== undefined) {
+      obj.live = Estimate.toJSON(message.live);
+    }
+    if (message.expired !== undefined) {
+      obj.expired = Estimate.toJSON(message.expired);
     }
     return obj;
   },
@@ -1853,12 +1936,256 @@ export const PartitionStats: MessageFns<PartitionStats> = {
     message.totalBytes = (object.totalBytes !== undefined && object.totalBytes !== null)
       ? BigInt(object.totalBytes)
       : 0n;
+    message.live = (object.live !== undefined && object.live !== null) ? Estimate.fromPartial(object.live) : undefined;
+    message.expired = (object.expired !== undefined && object.expired !== null)
+      ? Estimate.fromPartial(object.expired)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEstimate(): Estimate {
+  return { rows: 0n, low: 0n, high: 0n, bytes: 0n };
+}
+
+export const Estimate: MessageFns<Estimate> = {
+  encode(message: Estimate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rows !== 0n) {
+      if (BigInt.asIntN(64, message.rows) !== message.rows) {
+        throw new globalThis.Error("value provided for field message.rows of type int64 too large");
+      }
+      writer.uint32(8).int64(message.rows);
+    }
+    if (message.low !== 0n) {
+      if (BigInt.asIntN(64, message.low) !== message.low) {
+        throw new globalThis.Error("value provided for field message.low of type int64 too large");
+      }
+      writer.uint32(16).int64(message.low);
+    }
+    if (message.high !== 0n) {
+      if (BigInt.asIntN(64, message.high) !== message.high) {
+        throw new globalThis.Error("value provided for field message.high of type int64 too large");
+      }
+      writer.uint32(24).int64(message.high);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asIntN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type int64 too large");
+      }
+      writer.uint32(32).int64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Estimate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEstimate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.rows = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.low = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.high = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytes = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Estimate {
+    return {
+      rows: isSet(object.rows) ? BigInt(object.rows) : 0n,
+      low: isSet(object.low) ? BigInt(object.low) : 0n,
+      high: isSet(object.high) ? BigInt(object.high) : 0n,
+      bytes: isSet(object.bytes) ? BigInt(object.bytes) : 0n,
+    };
+  },
+
+  toJSON(message: Estimate): unknown {
+    const obj: any = {};
+    if (message.rows !== 0n) {
+      obj.rows = message.rows.toString();
+    }
+    if (message.low !== 0n) {
+      obj.low = message.low.toString();
+    }
+    if (message.high !== 0n) {
+      obj.high = message.high.toString();
+    }
+    if (message.bytes !== 0n) {
+      obj.bytes = message.bytes.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Estimate>, I>>(base?: I): Estimate {
+    return Estimate.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Estimate>, I>>(object: I): Estimate {
+    const message = createBaseEstimate();
+    message.rows = (object.rows !== undefined && object.rows !== null) ? BigInt(object.rows) : 0n;
+    message.low = (object.low !== undefined && object.low !== null) ? BigInt(object.low) : 0n;
+    message.high = (object.high !== undefined && object.high !== null) ? BigInt(object.high) : 0n;
+    message.bytes = (object.bytes !== undefined && object.bytes !== null) ? BigInt(object.bytes) : 0n;
+    return message;
+  },
+};
+
+function createBaseNamespaceStats(): NamespaceStats {
+  return { name: "", live: undefined, expired: undefined };
+}
+
+export const NamespaceStats: MessageFns<NamespaceStats> = {
+  encode(message: NamespaceStats, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.live !== undefined) {
+      Estimate.encode(message.live, writer.uint32(18).fork()).join();
+    }
+    if (message.expired !== undefined) {
+      Estimate.encode(message.expired, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NamespaceStats {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNamespaceStats();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.live = Estimate.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.expired = Estimate.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NamespaceStats {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      live: isSet(object.live) ? Estimate.fromJSON(object.live) : undefined,
+      expired: isSet(object.expired) ? Estimate.fromJSON(object.expired) : undefined,
+    };
+  },
+
+  toJSON(message: NamespaceStats): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.live !== undefined) {
+      obj.live = Estimate.toJSON(message.live);
+    }
+    if (message.expired !== undefined) {
+      obj.expired = Estimate.toJSON(message.expired);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<NamespaceStats>, I>>(base?: I): NamespaceStats {
+    return NamespaceStats.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NamespaceStats>, I>>(object: I): NamespaceStats {
+    const message = createBaseNamespaceStats();
+    message.name = object.name ?? "";
+    message.live = (object.live !== undefined && object.live !== null) ? Estimate.fromPartial(object.live) : undefined;
+    message.expired = (object.expired !== undefined && object.expired !== null)
+      ? Estimate.fromPartial(object.expired)
+      : undefined;
     return message;
   },
 };
 
 function createBaseGetStatsResponse(): GetStatsResponse {
-  return { partitions: [], counters: {} };
+  return {
+    partitions: [],
+    counters: {},
+    live: undefined,
+    expired: undefined,
+    namespaces: [],
+    oldestExpired: undefined,
+    estimateTime: undefined,
+  };
 }
 
 export const GetStatsResponse: MessageFns<GetStatsResponse> = {
@@ -1869,6 +2196,21 @@ export const GetStatsResponse: MessageFns<GetStatsResponse> = {
     globalThis.Object.entries(message.counters).forEach(([key, value]: [string, bigint]) => {
       GetStatsResponse_CountersEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
     });
+    if (message.live !== undefined) {
+      Estimate.encode(message.live, writer.uint32(26).fork()).join();
+    }
+    if (message.expired !== undefined) {
+      Estimate.encode(message.expired, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.namespaces) {
+      NamespaceStats.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.oldestExpired !== undefined) {
+      Duration.encode(message.oldestExpired, writer.uint32(50).fork()).join();
+    }
+    if (message.estimateTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.estimateTime), writer.uint32(58).fork()).join();
+    }
     return writer;
   },
 
@@ -1904,6 +2246,46 @@ export const GetStatsResponse: MessageFns<GetStatsResponse> = {
             }
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.live = Estimate.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.expired = Estimate.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.namespaces.push(NamespaceStats.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.oldestExpired = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.estimateTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1935,6 +2317,21 @@ export const GetStatsResponse: MessageFns<GetStatsResponse> = {
           {},
         )
         : {},
+      live: isSet(object.live) ? Estimate.fromJSON(object.live) : undefined,
+      expired: isSet(object.expired) ? Estimate.fromJSON(object.expired) : undefined,
+      namespaces: globalThis.Array.isArray(object?.namespaces)
+        ? object.namespaces.map((e: any) => NamespaceStats.fromJSON(e))
+        : [],
+      oldestExpired: isSet(object.oldestExpired)
+        ? Duration.fromJSON(object.oldestExpired)
+        : isSet(object.oldest_expired)
+        ? Duration.fromJSON(object.oldest_expired)
+        : undefined,
+      estimateTime: isSet(object.estimateTime)
+        ? fromJsonTimestamp(object.estimateTime)
+        : isSet(object.estimate_time)
+        ? fromJsonTimestamp(object.estimate_time)
+        : undefined,
     };
   },
 
@@ -1951,6 +2348,21 @@ export const GetStatsResponse: MessageFns<GetStatsResponse> = {
           obj.counters[k] = v.toString();
         });
       }
+    }
+    if (message.live !== undefined) {
+      obj.live = Estimate.toJSON(message.live);
+    }
+    if (message.expired !== undefined) {
+      obj.expired = Estimate.toJSON(message.expired);
+    }
+    if (message.namespaces?.length) {
+      obj.namespaces = message.namespaces.map((e) => NamespaceStats.toJSON(e));
+    }
+    if (message.oldestExpired !== undefined) {
+      obj.oldestExpired = Duration.toJSON(message.oldestExpired);
+    }
+    if (message.estimateTime !== undefined) {
+      obj.estimateTime = message.estimateTime.toISOString();
     }
     return obj;
   },
@@ -1970,6 +2382,15 @@ export const GetStatsResponse: MessageFns<GetStatsResponse> = {
       },
       {},
     );
+    message.live = (object.live !== undefined && object.live !== null) ? Estimate.fromPartial(object.live) : undefined;
+    message.expired = (object.expired !== undefined && object.expired !== null)
+      ? Estimate.fromPartial(object.expired)
+      : undefined;
+    message.namespaces = object.namespaces?.map((e) => NamespaceStats.fromPartial(e)) || [];
+    message.oldestExpired = (object.oldestExpired !== undefined && object.oldestExpired !== null)
+      ? Duration.fromPartial(object.oldestExpired)
+      : undefined;
+    message.estimateTime = object.estimateTime ?? undefined;
     return message;
   },
 };
@@ -2065,7 +2486,7 @@ export const GetStatsResponse_CountersEntry: MessageFns<GetStatsResponse_Counter
 };
 
 function createBaseSweepRequest(): SweepRequest {
-  return { namespace: "", dryRun: false };
+  return { namespace: "", dryRun: false, pageToken: "" };
 }
 
 export const SweepRequest: MessageFns<SweepRequest> = {
@@ -2075,6 +2496,9 @@ export const SweepRequest: MessageFns<SweepRequest> = {
     }
     if (message.dryRun !== false) {
       writer.uint32(16).bool(message.dryRun);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
     }
     return writer;
   },
@@ -2108,6 +2532,14 @@ export const SweepRequest: MessageFns<SweepRequest> = {
             message.dryRun = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2128,6 +2560,11 @@ export const SweepRequest: MessageFns<SweepRequest> = {
         : isSet(object.dry_run)
         ? globalThis.Boolean(object.dry_run)
         : false,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
     };
   },
 
@@ -2139,6 +2576,9 @@ export const SweepRequest: MessageFns<SweepRequest> = {
     if (message.dryRun !== false) {
       obj.dryRun = message.dryRun;
     }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
     return obj;
   },
 
@@ -2149,12 +2589,13 @@ export const SweepRequest: MessageFns<SweepRequest> = {
     const message = createBaseSweepRequest();
     message.namespace = object.namespace ?? "";
     message.dryRun = object.dryRun ?? false;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseSweepResponse(): SweepResponse {
-  return { removed: 0n, stripped: 0n };
+  return { removed: 0n, stripped: 0n, nextPageToken: "", sweptPages: 0n, totalPages: 0n };
 }
 
 export const SweepResponse: MessageFns<SweepResponse> = {
@@ -2170,6 +2611,21 @@ export const SweepResponse: MessageFns<SweepResponse> = {
         throw new globalThis.Error("value provided for field message.stripped of type int64 too large");
       }
       writer.uint32(16).int64(message.stripped);
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(26).string(message.nextPageToken);
+    }
+    if (message.sweptPages !== 0n) {
+      if (BigInt.asIntN(64, message.sweptPages) !== message.sweptPages) {
+        throw new globalThis.Error("value provided for field message.sweptPages of type int64 too large");
+      }
+      writer.uint32(32).int64(message.sweptPages);
+    }
+    if (message.totalPages !== 0n) {
+      if (BigInt.asIntN(64, message.totalPages) !== message.totalPages) {
+        throw new globalThis.Error("value provided for field message.totalPages of type int64 too large");
+      }
+      writer.uint32(40).int64(message.totalPages);
     }
     return writer;
   },
@@ -2203,6 +2659,30 @@ export const SweepResponse: MessageFns<SweepResponse> = {
             message.stripped = reader.int64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.sweptPages = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.totalPages = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2219,6 +2699,21 @@ export const SweepResponse: MessageFns<SweepResponse> = {
     return {
       removed: isSet(object.removed) ? BigInt(object.removed) : 0n,
       stripped: isSet(object.stripped) ? BigInt(object.stripped) : 0n,
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+      sweptPages: isSet(object.sweptPages)
+        ? BigInt(object.sweptPages)
+        : isSet(object.swept_pages)
+        ? BigInt(object.swept_pages)
+        : 0n,
+      totalPages: isSet(object.totalPages)
+        ? BigInt(object.totalPages)
+        : isSet(object.total_pages)
+        ? BigInt(object.total_pages)
+        : 0n,
     };
   },
 
@@ -2230,6 +2725,15 @@ export const SweepResponse: MessageFns<SweepResponse> = {
     if (message.stripped !== 0n) {
       obj.stripped = message.stripped.toString();
     }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    if (message.sweptPages !== 0n) {
+      obj.sweptPages = message.sweptPages.toString();
+    }
+    if (message.totalPages !== 0n) {
+      obj.totalPages = message.totalPages.toString();
+    }
     return obj;
   },
 
@@ -2240,6 +2744,13 @@ export const SweepResponse: MessageFns<SweepResponse> = {
     const message = createBaseSweepResponse();
     message.removed = (object.removed !== undefined && object.removed !== null) ? BigInt(object.removed) : 0n;
     message.stripped = (object.stripped !== undefined && object.stripped !== null) ? BigInt(object.stripped) : 0n;
+    message.nextPageToken = object.nextPageToken ?? "";
+    message.sweptPages = (object.sweptPages !== undefined && object.sweptPages !== null)
+      ? BigInt(object.sweptPages)
+      : 0n;
+    message.totalPages = (object.totalPages !== undefined && object.totalPages !== null)
+      ? BigInt(object.totalPages)
+      : 0n;
     return message;
   },
 };
@@ -2679,7 +3190,10 @@ export const AdminDefinition = {
       responseStream: false,
       options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
-    /** Removes expired records now. Not served yet (UNIMPLEMENTED): it comes with the sampler. */
+    /**
+     * Removes expired records and strips expired results now, instead of when the sampler comes by; it changes no answer.
+     * Works for about a second: call it again with the token until that is empty.
+     */
     sweep: {
       name: "Sweep",
       requestType: SweepRequest as typeof SweepRequest,
@@ -2775,7 +3289,10 @@ export const AdminService = {
     responseSerialize: (value: GetStatsResponse): Buffer => Buffer.from(GetStatsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetStatsResponse => GetStatsResponse.decode(value),
   },
-  /** Removes expired records now. Not served yet (UNIMPLEMENTED): it comes with the sampler. */
+  /**
+   * Removes expired records and strips expired results now, instead of when the sampler comes by; it changes no answer.
+   * Works for about a second: call it again with the token until that is empty.
+   */
   sweep: {
     path: "/onceward.v1.Admin/Sweep" as const,
     requestStream: false as const,
@@ -2812,7 +3329,10 @@ export interface AdminServer extends UntypedServiceImplementation {
   forget: handleUnaryCall<ForgetRequest, ForgetResponse>;
   /** Sizes of the store and counters of this process. */
   getStats: handleUnaryCall<GetStatsRequest, GetStatsResponse>;
-  /** Removes expired records now. Not served yet (UNIMPLEMENTED): it comes with the sampler. */
+  /**
+   * Removes expired records and strips expired results now, instead of when the sampler comes by; it changes no answer.
+   * Works for about a second: call it again with the token until that is empty.
+   */
   sweep: handleUnaryCall<SweepRequest, SweepResponse>;
   /** Reads operator actions, newest first. */
   listAudit: handleUnaryCall<ListAuditRequest, ListAuditResponse>;
@@ -2931,7 +3451,10 @@ export interface AdminClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetStatsResponse) => void,
   ): ClientUnaryCall;
-  /** Removes expired records now. Not served yet (UNIMPLEMENTED): it comes with the sampler. */
+  /**
+   * Removes expired records and strips expired results now, instead of when the sampler comes by; it changes no answer.
+   * Works for about a second: call it again with the token until that is empty.
+   */
   sweep(
     request: SweepRequest,
     callback: (error: ServiceError | null, response: SweepResponse) => void,
