@@ -5,6 +5,8 @@ CREATE ROLE onceward_coordinator LOGIN;
 CREATE DATABASE onceward OWNER onceward_owner;
 REVOKE ALL ON DATABASE onceward FROM PUBLIC;
 GRANT CONNECT ON DATABASE onceward TO onceward_coordinator;
+-- How far replicas are behind: the sampler gives way to them.
+GRANT pg_read_all_stats TO onceward_coordinator;
 
 \connect onceward
 -- For what the owner will make here, now and in later versions.

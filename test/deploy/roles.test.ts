@@ -33,11 +33,11 @@ function urlOf(role: string, database = 'onceward'): string {
   return url.href;
 }
 
-async function query(url: string, text: string): Promise<void> {
+async function query(url: string, text: string): Promise<readonly unknown[]> {
   const client = new pg.Client(url);
   await client.connect();
   try {
-    await client.query(text);
+    return (await client.query<Record<string, unknown>>(text)).rows;
   } finally {
     await client.end();
   }
@@ -54,8 +54,14 @@ test('the owner migrates, and the coordinators do all their work as the other ro
   expect(record.result?.payload?.toString()).toBe('charged');
   expect((await coordinator.admin.listRecords({ namespace: 'test' })).records).toHaveLength(1);
   expect((await coordinator.admin.getStats({})).partitions).toHaveLength(16);
+  await coordinator.admin.sweep({ namespace: 'test' });
   await coordinator.admin.forget({ ref: refOf('order-1'), reason: 'test' });
   expect((await coordinator.admin.listAudit({})).entries).toHaveLength(2);
+});
+
+test('they see what other sessions do, and so how far replicas are behind', async () => {
+  const seen = `SELECT count(*)::int AS hidden FROM pg_stat_activity WHERE query = '<insufficient privilege>'`;
+  expect(await query(urlOf('onceward_coordinator'), seen)).toEqual([{ hidden: 0 }]);
 });
 
 test.each([
