@@ -46,8 +46,8 @@ export interface Tally {
   readonly bytes: number;
 }
 
-/** Namespaces a sample names; a page may hold rows of dozens. */
-const maxNamespaces = 100;
+/** Namespaces that are told by name where there may be any number; the others are told together. */
+export const namedNamespaces = 100;
 export const otherNamespaces = '_other';
 
 /** Makes the sample of pages that were drawn at random. `removed`: by namespace, in the whole tick. */
@@ -83,7 +83,7 @@ function namedOf(counts: readonly PageCount[]): ReadonlySet<string> {
   for (const { namespace, live, expired } of counts) {
     rows.set(namespace, (rows.get(namespace) ?? 0) + live + expired);
   }
-  const most = [...rows].sort(([, a], [, b]) => b - a).slice(0, maxNamespaces);
+  const most = [...rows].sort(([, a], [, b]) => b - a).slice(0, namedNamespaces);
   return new Set(most.map(([namespace]) => namespace));
 }
 
