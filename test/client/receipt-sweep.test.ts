@@ -57,6 +57,16 @@ async function removedOf(options?: ReceiptSweepOptions): Promise<number> {
   return (await sweepReceipts(await inInterval(0), options)).removed;
 }
 
+/** A connection of its own: whatever a failing test leaves open goes with it. */
+async function withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  try {
+    return await work(client);
+  } finally {
+    client.release(true);
+  }
+}
+
 /** Slower than what a tick puts up with. */
 function slowed(db: ReceiptHandle): ReceiptHandle {
   return {
@@ -79,44 +89,37 @@ describe('what is removed', () => {
   });
 
   test('of an empty table nothing', async () => {
-    expect(await sweepReceipts(pool)).toEqual({ removed: 0, outcome: 'done' });
+    expect(await removedOf()).toBe(0);
   });
 
   test('on all pages at once where there is much to find, though none of them is due', async () => {
     await write([31 * dayMs, 0], 400);
     const db = await inInterval(12);
-    for (let outcome = 'braked'; outcome === 'braked';) ({ outcome } = await sweepReceipts(db));
+    // This machine may be too slow at times.
+    let outcome = 'braked';
+    while (outcome === 'braked') ({ outcome } = await sweepReceipts(db));
+    expect(outcome).toBe('done');
     expect([await count(), await count(30 * dayMs)]).toEqual([400, 0]);
   });
 
-  test('through a handle that answers an array of rows, and a client', async () => {
+  test('through a handle that answers an array of rows', async () => {
     await write([31 * dayMs, 0]);
     const arrays = (db: ReceiptHandle): ReceiptHandle => ({
       query: async (text, values) => ((await db.query(text, values)) as pg.QueryResult<object>).rows,
     });
     const { removed } = await sweepReceipts(arrays(await inInterval(0)));
     expect([removed, await count()]).toEqual([1, 1]);
-    const client = await pool.connect();
-    try {
-      await sweepReceipts(client);
-    } finally {
-      client.release();
-    }
   });
 
   test('a key whose receipt was removed takes effect again', async () => {
     const ref = refOf('order-1');
-    const run = async (value: string) => {
-      const client = await pool.connect();
-      try {
+    const run = (value: string) =>
+      withClient(async (client) => {
         await client.query('BEGIN');
         const given = await withReceipt(client, { ref, fencingToken: 1n }, () => Promise.resolve(value));
         await client.query('COMMIT');
         return given;
-      } finally {
-        client.release();
-      }
-    };
+      });
     expect([await run('first'), await run('second')]).toEqual(['first', 'first']);
     await pool.query(`UPDATE onceward_receipt SET create_time = create_time - interval '31 days'`);
     await removedOf();
@@ -127,31 +130,25 @@ describe('what is removed', () => {
 describe('others at the table', () => {
   test.each(['FOR UPDATE', 'FOR KEY SHARE'])('a receipt locked %s is left for later', async (lock) => {
     await write([31 * dayMs, 40 * dayMs]);
-    const client = await pool.connect();
-    try {
+    await withClient(async (client) => {
       await client.query('BEGIN');
       await client.query(`SELECT FROM onceward_receipt WHERE key LIKE '${40 * dayMs}-%' ${lock}`);
       expect(await removedOf()).toBe(1);
       expect(await count(39 * dayMs)).toBe(1);
       await client.query('COMMIT');
-    } finally {
-      client.release();
-    }
+    });
     expect(await removedOf()).toBe(1);
   });
 
   test('a receipt that is being written is neither touched nor waited for', async () => {
-    const client = await pool.connect();
-    try {
+    await withClient(async (client) => {
       await client.query('BEGIN');
       await client.query(
         `INSERT INTO onceward_receipt VALUES ('payments', '', 'slow', 1, '\\x00', now() - interval '40 days')`,
       );
       expect(await removedOf()).toBe(0);
       await client.query('COMMIT');
-    } finally {
-      client.release();
-    }
+    });
     expect(await count()).toBe(1);
   });
 
