@@ -14,7 +14,8 @@ let database: TestDatabase;
 let pool: pg.Pool;
 beforeAll(async () => {
   database = await createDatabase({ migrated: false });
-  pool = new pg.Pool({ connectionString: database.url, max: 4 });
+  // What waits for a lock here waits for good.
+  pool = new pg.Pool({ connectionString: database.url, max: 4, lock_timeout: 5000 });
   await pool.query(await readFile(new URL('../../src/client/receipts.sql', import.meta.url), 'utf8'));
 });
 afterAll(async () => {
@@ -23,12 +24,12 @@ afterAll(async () => {
 });
 beforeEach(() => pool.query('TRUNCATE onceward_receipt'));
 
-/** Receipts of these ages, four on a page; as many times, keyed by age and number. */
+/** Receipts of these ages, and so again, as many times; four are on a page. */
 async function write(agesMs: readonly number[], times = 1): Promise<void> {
   await pool.query(
     `INSERT INTO onceward_receipt (namespace, scope, key, fencing_token, result, create_time)
      SELECT 'payments', '', a || '-' || gen_random_uuid(), 1, convert_to(repeat('r', 1800), 'UTF8'), now() - a * interval '1 ms'
-     FROM generate_series(1, $2) n CROSS JOIN unnest($1::float8[]) a`,
+     FROM generate_series(1, $2) n CROSS JOIN unnest($1::float8[]) a ORDER BY n`,
     [agesMs, times],
   );
 }
