@@ -82,6 +82,7 @@ interface SweptRow {
   readonly live: number;
   readonly expired: number;
   readonly removed: number;
+  readonly now_time: number;
 }
 
 // Pages as text, because clients differ in what they make of a list. OFFSET 0 keeps it a scan of one page alone. Nobody is waited
@@ -112,13 +113,14 @@ const sweepPages = `
   )
   SELECT
     (count(*) FILTER (WHERE NOT expired))::float8 AS live, (count(*) FILTER (WHERE expired))::float8 AS expired,
-    (SELECT count(*) FROM removed)::float8 AS removed
+    (SELECT count(*) FROM removed)::float8 AS removed, (extract(epoch FROM now()) * 1000)::float8 AS now_time
   FROM found`;
 
 /** As if of one page and one namespace: no sample is kept that would tell them apart. */
-function sweptOf({ live, expired, removed }: SweptRow): SweptPages {
+function sweptOf({ live, expired, removed, now_time: nowTime }: SweptRow): SweptPages {
   const none = { strippable: 0, liveBytes: 0, expiredBytes: 0, oldestExpiredMs: 0 };
   return {
+    nowTime,
     counts: [{ page: 0, namespace: '', live, expired, ...none }],
     removed: new Map([['', removed]]),
     stripped: new Map(),

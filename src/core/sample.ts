@@ -50,17 +50,13 @@ export interface Tally {
 export const namedNamespaces = 100;
 export const otherNamespaces = '_other';
 
+/** Pages that were drawn at random, and what was on them; the first three as in the sample. */
+export interface DrawnPages extends Pick<Sample, 'time' | 'pageCount' | 'drawnPages' | 'visitedPages'> {
+  readonly counts: readonly PageCount[];
+}
+
 /** Makes the sample of pages that were drawn at random. `removed`: by namespace, in the whole tick. */
-export function sampleOf(
-  drawn: {
-    readonly time: number;
-    readonly pageCount: number;
-    readonly drawnPages: number;
-    readonly visitedPages: number;
-    readonly counts: readonly PageCount[];
-  },
-  removed: ReadonlyMap<string, number>,
-): Sample {
+export function sampleOf(drawn: DrawnPages, removed: ReadonlyMap<string, number>): Sample {
   const { counts, ...pages } = drawn;
   const named = namedOf(counts);
   const groups = new Map([...named, otherNamespaces].map((namespace) => [namespace, [] as PageCount[]]));

@@ -47,6 +47,8 @@ export interface PageBatch {
 }
 
 export interface SweptPages {
+  /** When. */
+  readonly nowTime: number;
   /** What was on the pages, by page and namespace; pages without rows are not named. */
   readonly counts: readonly PageCount[];
   readonly removed: ReadonlyMap<string, number>;
