@@ -1,5 +1,4 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -7,6 +6,7 @@ import { startCoordinator } from '../support/coordinator.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { connectTo, serve } from '../support/child-coordinator.js';
 import { type Child, said } from '../support/child.js';
+import { freePort } from '../support/free-port.js';
 import { startOwnPostgres } from '../support/own-postgres.js';
 import { proxyDatabase } from '../support/proxied-database.js';
 import { runInProcess } from '../support/run-program.js';
@@ -176,12 +176,4 @@ function retriesOf({ errors }: Child): readonly number[] {
     const delay = /not reachable.*trying again in (\d+) ms/.exec(line)?.[1];
     return delay === undefined ? [] : [Number(delay)];
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

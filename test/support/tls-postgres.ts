@@ -1,12 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../src/store/embedded/embedded-postgres.js';
+import { freePort } from './free-port.js';
 import { until } from './until.js';
 
 /** A Postgres that takes TLS connections over TCP, and no others. */
@@ -101,13 +101,4 @@ async function makeCertificate(certificate: string, key: string, uid: number, gi
   await chmod(key, 0o600);
   await chown(key, uid, gid);
   await chmod(certificate, 0o644);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
