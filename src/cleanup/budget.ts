@@ -1,3 +1,4 @@
+import { totalRows } from '../core/sample.js';
 import type { SweptPages } from '../core/sweep-target.js';
 import type { Surroundings } from './surroundings.js';
 
@@ -68,9 +69,7 @@ export class Budget {
     const swept = await sweep();
     const durationMs = clock() - startTime;
     this.#spentMs += durationMs;
-    for (const counts of [swept?.removed, swept?.stripped]) {
-      for (const rows of counts?.values() ?? []) this.#rows += rows;
-    }
+    if (swept !== undefined) this.#rows += totalRows(swept.removed) + totalRows(swept.stripped);
     this.#braked ||= durationMs > this.#limits.maxLatencyMs;
     // Who was stopped for an hour has measured that hour, and is not to rest for four.
     await pause(Math.min(durationMs, this.#limits.timeBudgetMs) * restRatio);

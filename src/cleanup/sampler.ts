@@ -86,9 +86,8 @@ function observedBy(instruments: SweepInstruments): OnBatch {
 }
 
 function viewOf(partitions: Awaited<ReturnType<SweepTarget['readPartitions']>>): StoreView {
-  const samples = partitions.map(({ sample }) => sample).filter((sample) => sample !== undefined);
   return {
-    estimates: estimateStore(samples),
+    estimates: estimateStore(partitions.map(({ sample }) => sample)),
     totalBytes: partitions.reduce((sum, { totalBytes }) => sum + totalBytes, 0),
     passAgeMs: Math.max(0, ...partitions.map(({ pass, nowTime }) => nowTime - pass.startTime)),
   };

@@ -1,3 +1,4 @@
+import { pageBatch } from '../core/page-batch.js';
 import type { PageBatch, SweptPages, SweptPartition, SweepTarget } from '../core/sweep-target.js';
 import { Budget, type BudgetLimits, type TickOutcome } from './budget.js';
 import { pickByWeight, shuffled, type Random } from './pages.js';
@@ -79,7 +80,7 @@ async function advancePass(
     const ended = due >= pageCount && fromPage + batchPages >= pageCount;
     if (ended ? pageCount === 0 && !late : due < fromPage + batchPages) return;
     const toPage = Math.min(pageCount, fromPage + batchPages);
-    const pages = Array.from({ length: Math.max(0, toPage - fromPage) }, (_, i) => fromPage + i);
+    const pages = pageBatch(fromPage, batchPages, pageCount);
     const swept = await sweep({ partition: name, pages, pass: { fromPage, toPage: ended ? 0 : toPage } });
     if (swept === undefined || ended) return;
     fromPage = toPage;

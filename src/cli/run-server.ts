@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Sampler } from '../cleanup/sampler.js';
+import type { TickSettings } from '../cleanup/tick.js';
 import type { Config } from '../config.js';
 import { startHttpServer, type HttpServer } from '../console/http-server.js';
 import { createCoordinator, type Coordinator } from '../coordinator/coordinator.js';
+import { batchPages } from '../core/page-batch.js';
 import { startRpcServer, type RpcServer } from '../rpc/server.js';
 import { isUnreachable } from '../store/failure.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../store/embedded/embedded-postgres.js';
@@ -103,9 +105,6 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
   }
 }
 
-/** Pages of one batch: a few milliseconds, and enough for an estimate. */
-const samplerBatchPages = 32;
-
 function startSampler(
   config: Config,
   { sweepTarget }: OpenStore,
@@ -116,18 +115,23 @@ function startSampler(
   return new Sampler({
     target: sweepTarget,
     schedule: config.samplerSchedule,
-    settings: {
-      batchPages: samplerBatchPages,
-      threshold: config.samplerThreshold,
-      backstopMs: config.samplerBackstopMs,
-      timeBudgetMs: config.samplerTimeBudgetMs,
-      rowBudget: config.samplerRowBudget,
-      maxLatencyMs: config.samplerMaxLatencyMs,
-      maxReplicationLagMs: config.samplerMaxReplicationLagMs,
-    },
+    settings: samplerSettings(config),
     instruments: instruments.sweep,
     log,
   });
+}
+
+/** How its ticks go. */
+export function samplerSettings(config: Config): TickSettings {
+  return {
+    batchPages,
+    threshold: config.samplerThreshold,
+    backstopMs: config.samplerBackstopMs,
+    timeBudgetMs: config.samplerTimeBudgetMs,
+    rowBudget: config.samplerRowBudget,
+    maxLatencyMs: config.samplerMaxLatencyMs,
+    maxReplicationLagMs: config.samplerMaxReplicationLagMs,
+  };
 }
 
 /** Version of the program, from its package. */

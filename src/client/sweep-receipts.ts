@@ -2,6 +2,8 @@ import type { TickOutcome } from '../cleanup/budget.js';
 import { realSurroundings } from '../cleanup/surroundings.js';
 import { tick } from '../cleanup/tick.js';
 import { limits } from '../core/limits.js';
+import { batchPages } from '../core/page-batch.js';
+import { totalRows } from '../core/sample.js';
 import { Violations } from '../core/violations.js';
 import type { ReceiptHandle } from './receipt-handle.js';
 import { backstopIntervals, createReceiptTarget } from './receipt-target.js';
@@ -57,7 +59,7 @@ export async function sweepReceipts(
   const signal = options.signal ?? new AbortController().signal;
   let removed = 0;
   const outcome = await tick(target, settings, realSurroundings(signal), (_, swept) => {
-    for (const rows of swept?.removed.values() ?? []) removed += rows;
+    if (swept !== undefined) removed += totalRows(swept.removed);
   });
   return { removed, outcome };
 }
@@ -65,7 +67,5 @@ export async function sweepReceipts(
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
-/** Milliseconds of work, with some thousand receipts to remove. */
-const batchPages = 32;
 /** Of the latency, the wait for a connection of the pool is a part. */
 const tickSettings = { threshold: 0.1, rowBudget: 50_000, maxLatencyMs: 250, maxReplicationLagMs: Infinity };

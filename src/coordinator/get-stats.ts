@@ -24,7 +24,7 @@ export async function getStats({ sweepTarget, counters }: Parts): Promise<Stats>
       totalBytes,
       estimates: sample && estimateStore([sample]),
     })),
-    estimates: estimateStore(partitions.map(({ sample }) => sample).filter((sample) => sample !== undefined)),
+    estimates: estimateStore(partitions.map(({ sample }) => sample)),
     counters: Object.fromEntries(counterNames.map((name) => [name, counters.read(name)])),
   };
 }

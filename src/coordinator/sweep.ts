@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { batchPages, pageBatch } from '../core/page-batch.js';
+import { totalRows } from '../core/sample.js';
 import type { PageBatch, SweptPages, SweptPartition } from '../core/sweep-target.js';
 import { Violations } from '../core/violations.js';
 import { decodePageToken, encodePageToken } from './page.js';
@@ -23,8 +25,6 @@ export interface SweepProgress {
 
 /** How long one call works, ms: well within anybody's deadline. */
 const callMs = 1000;
-/** Milliseconds of it, with some thousand rows to remove. */
-const batchPages = 32;
 /** Until the partition is asked for again when another process is at it, ms. */
 const busyMs = 20;
 
@@ -81,10 +81,7 @@ async function sweepBatch(
   { name, pageCount }: SweptPartition,
   fromPage: number,
 ): Promise<SweptPages | undefined> {
-  const pages = Array.from(
-    { length: Math.max(0, Math.min(batchPages, pageCount - fromPage)) },
-    (_, i) => fromPage + i,
-  );
+  const pages = pageBatch(fromPage, batchPages, pageCount);
   const batch: PageBatch = { partition: name, pages, dryRun, ...(namespace === '' ? {} : { namespace }) };
   const startTime = performance.now();
   const swept = await sweepTarget.sweepPages(batch);
@@ -107,8 +104,8 @@ function count(
     }
     return;
   }
-  for (const rows of swept.removed.values()) counted.removed += rows;
-  for (const rows of swept.stripped.values()) counted.stripped += rows;
+  counted.removed += totalRows(swept.removed);
+  counted.stripped += totalRows(swept.stripped);
 }
 
 function progressOf(partitions: readonly SweptPartition[], { index, page }: Place) {

@@ -24,9 +24,11 @@ export interface StoreEstimates extends Estimates {
 
 /**
  * What is in the partitions these samples are of, as of the ticks that took them. Unbiased: the pages were drawn at
- * random before it was known what is on them, and what the tick removed afterwards is known exactly.
+ * random before it was known what is on them, and what the tick removed afterwards is known exactly. A partition that was
+ * not sampled yet adds nothing.
  */
-export function estimateStore(samples: readonly Sample[]): StoreEstimates {
+export function estimateStore(partitions: readonly (Sample | undefined)[]): StoreEstimates {
+  const samples = partitions.filter((sample) => sample !== undefined);
   const namespaces = new Set(
     samples.flatMap((sample) => sample.namespaces.map(({ namespace }) => namespace)),
   );

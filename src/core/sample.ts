@@ -62,14 +62,14 @@ export function sampleOf(drawn: DrawnPages, removed: ReadonlyMap<string, number>
   const groups = new Map([...named, otherNamespaces].map((namespace) => [namespace, [] as PageCount[]]));
   for (const count of counts) groupOf(groups, count.namespace).push(count);
   const removedOf = (namespace: string) =>
-    [...removed].filter(([from]) => (named.has(from) ? from : otherNamespaces) === namespace);
+    new Map([...removed].filter(([from]) => (named.has(from) ? from : otherNamespaces) === namespace));
   return {
     ...pages,
     pageRows: Math.max(0, ...sumsByPage(counts, ({ live, expired }) => live + expired).values()),
     oldestExpiredMs: counts.reduce((oldest, count) => Math.max(oldest, count.oldestExpiredMs), 0),
-    all: talliesOf(counts, total(removed)),
+    all: talliesOf(counts, totalRows(removed)),
     namespaces: [...groups]
-      .map(([namespace, group]) => ({ namespace, ...talliesOf(group, total(removedOf(namespace))) }))
+      .map(([namespace, group]) => ({ namespace, ...talliesOf(group, totalRows(removedOf(namespace))) }))
       .filter(({ live, expired, removed }) => live.rows + expired.rows + removed > 0),
   };
 }
@@ -126,8 +126,9 @@ function sumsByPage(
   return sums;
 }
 
-function total(counts: Iterable<readonly [string, number]>): number {
+/** Of all namespaces. */
+export function totalRows(byNamespace: ReadonlyMap<string, number>): number {
   let sum = 0;
-  for (const [, count] of counts) sum += count;
+  for (const rows of byNamespace.values()) sum += rows;
   return sum;
 }

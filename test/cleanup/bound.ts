@@ -6,7 +6,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
+import { realSurroundings } from '../../src/cleanup/surroundings.js';
 import { tick } from '../../src/cleanup/tick.js';
+import { samplerSettings } from '../../src/cli/run-server.js';
 import { loadConfig } from '../../src/config.js';
 import { estimateStore, type Estimate } from '../../src/core/estimate.js';
 import { migrate } from '../../src/store/migrate.js';
@@ -22,16 +24,7 @@ const perSecond = Number(values.rate);
 const retentionMs = 60_000;
 const tickMs = 10_000;
 const namespaces = ['orders', 'payments', 'refunds'];
-const config = loadConfig(undefined);
-const settings = {
-  batchPages: 32,
-  threshold: config.samplerThreshold,
-  backstopMs: config.samplerBackstopMs,
-  timeBudgetMs: config.samplerTimeBudgetMs,
-  rowBudget: config.samplerRowBudget,
-  maxLatencyMs: config.samplerMaxLatencyMs,
-  maxReplicationLagMs: config.samplerMaxReplicationLagMs,
-};
+const settings = samplerSettings(loadConfig(undefined));
 
 const say = (text: string) => void process.stdout.write(`${text}\n`);
 const postgres = await startScratchPostgres();
@@ -67,12 +60,7 @@ async function run(): Promise<void> {
   judge.report();
 }
 
-const surroundings = {
-  random: Math.random,
-  clock: () => performance.now(),
-  pause: (ms: number) => sleep(ms),
-  signal: new AbortController().signal,
-};
+const surroundings = realSurroundings(new AbortController().signal);
 
 /** Ten batches a second, straight into the table: what expires here is finished work. */
 async function arrive(signal: AbortSignal): Promise<void> {
