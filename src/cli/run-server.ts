@@ -48,7 +48,7 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
   try {
     const exporting = await exportTelemetry(config, instanceId, log);
     const { telemetry, metricsText } = exporting;
-    telemetry.instruments.exportGauge('storeReachable', () => Number(reachable));
+    telemetry.instruments.exportNumber('storeReachable', () => Number(reachable));
     undo.push(() => exporting.stop(Math.max(lastFlushMs, drainUntilTime - performance.now())));
     const http = await listenHttp(config, () => notReady, metricsText);
     undo.push(() => http.close());

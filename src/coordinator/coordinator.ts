@@ -69,14 +69,14 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   const waiters = new Waiters(store);
   const { instruments } = telemetry;
   instruments.exportCounters(counters);
-  instruments.exportLevel('waiters', () => waiters.size);
-  instruments.exportLevel('replayCacheEntries', () => cache.entryCount);
-  instruments.exportLevel('replayCacheSize', () => cache.bytes);
-  instruments.exportGauge('storeClockOffset', () => {
+  instruments.exportNumber('waiters', () => waiters.size);
+  instruments.exportNumber('replayCacheEntries', () => cache.entryCount);
+  instruments.exportNumber('replayCacheSize', () => cache.bytes);
+  instruments.exportNumber('storeClockOffset', () => {
     const offsetMs = sync.clockOffsetMs();
     return offsetMs === undefined ? undefined : offsetMs / 1000;
   });
-  instruments.exportTotal('storeTokens', () => sync.tokensDrawn);
+  instruments.exportNumber('storeTokens', () => sync.tokensDrawn);
   const flights = new Flights();
   const parts: Parts = {
     store,

@@ -68,7 +68,7 @@ export function createCallObserver(telemetry: Telemetry): CallObserver {
   if (telemetry === noTelemetry) return { start: () => unobserved };
   const { tracer, instruments } = telemetry;
   let inFlight = 0;
-  instruments.exportLevel('callsInFlight', () => inFlight);
+  instruments.exportNumber('callsInFlight', () => inFlight);
   return {
     start: (call) => {
       const startTime = performance.now();

@@ -1,4 +1,4 @@
-import type { Attributes, Histogram, Meter } from '@opentelemetry/api';
+import type { Attributes, Histogram, Meter, MetricOptions, Observable } from '@opentelemetry/api';
 import { counterNames, type CounterName, type Counters } from './counters.js';
 import { attributeNames, counterMetrics, metricNames } from './names.js';
 import { createSweepInstruments, type SweepInstruments } from './sweep-instruments.js';
@@ -14,12 +14,8 @@ export interface Instruments {
   readonly beginWaitDuration: Histogram;
   /** From now on exports the counters, read whenever someone collects. */
   readonly exportCounters: (counters: Counters) => void;
-  /** The same for a number that goes up and down. */
-  readonly exportLevel: (level: Level, read: () => number) => void;
-  /** The same for a number that only grows. */
-  readonly exportTotal: (total: Total, read: () => number) => void;
-  /** The same for a number that makes no sum; undefined while there is none. */
-  readonly exportGauge: (gauge: Gauge, read: () => number | undefined) => void;
+  /** The same for one number; undefined while there is none. */
+  readonly exportNumber: (name: NumberName, read: () => number | undefined) => void;
 }
 
 /** Seconds. Most calls take a few milliseconds; a waiting Begin takes up to five minutes. */
@@ -28,48 +24,52 @@ const statementBuckets = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.
 /** A lane's largest batch is 256. */
 const batchBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
-const levels = {
-  callsInFlight: { name: metricNames.callsInFlight, unit: '{call}', description: 'Calls under way.' },
+/** `kind`: a level goes up and down and can be summed over processes, a total only grows, a gauge makes no sum. */
+const numbers = {
+  callsInFlight: {
+    kind: 'level',
+    name: metricNames.callsInFlight,
+    unit: '{call}',
+    description: 'Calls under way.',
+  },
   waiters: {
+    kind: 'level',
     name: metricNames.waiters,
     unit: '{call}',
     description: "Begins that wait for someone else's attempt.",
   },
   replayCacheEntries: {
+    kind: 'level',
     name: metricNames.replayCacheEntries,
     unit: '{record}',
     description: 'Finished records in the replay cache.',
   },
   replayCacheSize: {
+    kind: 'level',
     name: metricNames.replayCacheSize,
     unit: 'By',
     description: 'What the replay cache takes, by its own account.',
   },
-};
-export type Level = keyof typeof levels;
-
-const gauges = {
+  storeTokens: {
+    kind: 'total',
+    name: metricNames.storeTokens,
+    unit: '{token}',
+    description: 'Fencing tokens drawn from the store since the start of this process, by whatever process.',
+  },
   storeReachable: {
+    kind: 'gauge',
     name: metricNames.storeReachable,
     unit: '1',
     description: 'Whether Postgres answers: 1, or 0 when it has not for most of a second.',
   },
   storeClockOffset: {
+    kind: 'gauge',
     name: metricNames.storeClockOffset,
     unit: 's',
     description: "The database's clock minus this process's wall clock, which decides nothing.",
   },
-};
-export type Gauge = keyof typeof gauges;
-
-const totals = {
-  storeTokens: {
-    name: metricNames.storeTokens,
-    unit: '{token}',
-    description: 'Fencing tokens drawn from the store since the start of this process, by whatever process.',
-  },
-};
-export type Total = keyof typeof totals;
+} as const;
+export type NumberName = keyof typeof numbers;
 
 export function createInstruments(meter: Meter): Instruments {
   const histogram = (name: string, unit: string, description: string, buckets: number[]) =>
@@ -105,26 +105,30 @@ export function createInstruments(meter: Meter): Instruments {
     exportCounters: (counters) => {
       for (const name of counterNames) exportCounter(meter, name, counters);
     },
-    exportLevel: (level, read) => {
-      const { name, ...options } = levels[level];
-      meter.createObservableUpDownCounter(name, options).addCallback((result) => {
-        result.observe(read());
-      });
-    },
-    exportTotal: (total, read) => {
-      const { name, ...options } = totals[total];
-      meter.createObservableCounter(name, options).addCallback((result) => {
-        result.observe(read());
-      });
-    },
-    exportGauge: (gauge, read) => {
-      const { name, ...options } = gauges[gauge];
-      meter.createObservableGauge(name, options).addCallback((result) => {
+    exportNumber: (number, read) => {
+      const { kind, name, ...options } = numbers[number];
+      observableOf(meter, kind, name, options).addCallback((result) => {
         const value = read();
         if (value !== undefined) result.observe(value);
       });
     },
   };
+}
+
+function observableOf(
+  meter: Meter,
+  kind: 'level' | 'total' | 'gauge',
+  name: string,
+  options: MetricOptions,
+): Observable {
+  switch (kind) {
+    case 'level':
+      return meter.createObservableUpDownCounter(name, options);
+    case 'total':
+      return meter.createObservableCounter(name, options);
+    case 'gauge':
+      return meter.createObservableGauge(name, options);
+  }
 }
 
 /** Instruments of one name are one instrument to the meter: counters that differ by outcome become one metric. */

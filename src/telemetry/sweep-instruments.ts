@@ -1,4 +1,4 @@
-import type { Attributes, Meter } from '@opentelemetry/api';
+import type { Attributes, Counter, Meter } from '@opentelemetry/api';
 import type { Estimates, StoreEstimates } from '../core/estimate.js';
 import type { PageCount } from '../core/sample.js';
 import { attributeNames, sweepMetricNames } from './names.js';
@@ -61,11 +61,8 @@ export function createSweepInstruments(meter: Meter): SweepInstruments {
       batchTime.record(durationMs / 1000);
     },
     addRows: (ofRemoved, ofStripped) => {
-      for (const [namespace, rows] of ofRemoved)
-        removedCount.add(rows, { [attributeNames.namespace]: namespace });
-      for (const [namespace, rows] of ofStripped) {
-        strippedCount.add(rows, { [attributeNames.namespace]: namespace });
-      }
+      addByNamespace(removedCount, ofRemoved);
+      addByNamespace(strippedCount, ofStripped);
     },
     addSampled: (counts) => {
       for (const { live, expired, strippable } of counts) {
@@ -78,6 +75,10 @@ export function createSweepInstruments(meter: Meter): SweepInstruments {
       exportStore(meter, read);
     },
   };
+}
+
+function addByNamespace(counter: Counter, rows: ReadonlyMap<string, number>): void {
+  for (const [namespace, count] of rows) counter.add(count, { [attributeNames.namespace]: namespace });
 }
 
 function retention(value: (typeof retentions)[number]): Attributes {
