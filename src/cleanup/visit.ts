@@ -12,16 +12,21 @@ export class Visit {
   /** Of the first batch: how many more follow depends on what they find, so these alone tell what there is without bias. */
   #first: { readonly drawnPages: number; readonly counts: readonly PageCount[] } | undefined;
   readonly #removed = new Map<string, number>();
-  #share = 0;
+  #visitedPages = 0;
+  #rows = 0;
+  #due = 0;
 
   constructor(partition: SweptPartition, random: Random) {
     this.#partition = partition;
     this.#draw = new PageDraw(partition.pageCount, random);
   }
 
-  /** Of the last batch: expired rows, and results to strip, by all rows. */
+  /**
+   * Expired rows, and results to strip, by all rows seen so far. Of the last batch alone it would often be low by chance,
+   * and a tick that ends at the first such batch leaves much more than the threshold behind.
+   */
   get share(): number {
-    return this.#share;
+    return this.#rows === 0 ? 0 : this.#due / this.#rows;
   }
 
   get pagesLeft(): number {
@@ -32,10 +37,15 @@ export class Visit {
     const pages = this.#draw.next(pageCount);
     const swept = await sweep({ partition: this.#partition.name, pages });
     if (swept === undefined) {
-      this.#share = 0;
+      // The partition is left to who is at it.
+      this.#due = 0;
       return;
     }
-    this.#share = shareOf(swept.counts);
+    this.#visitedPages += pages.length;
+    for (const { live, expired, strippable } of swept.counts) {
+      this.#rows += live + expired;
+      this.#due += expired + strippable;
+    }
     for (const [namespace, rows] of swept.removed) {
       this.#removed.set(namespace, (this.#removed.get(namespace) ?? 0) + rows);
     }
@@ -46,17 +56,7 @@ export class Visit {
   sample(): { readonly partition: string; readonly sample: Sample } | undefined {
     if (this.#first === undefined) return undefined;
     const { name, pageCount, nowTime: time } = this.#partition;
-    const pages = { ...this.#first, time, pageCount, visitedPages: this.#draw.drawn };
+    const pages = { ...this.#first, time, pageCount, visitedPages: this.#visitedPages };
     return { partition: name, sample: sampleOf(pages, this.#removed) };
   }
-}
-
-function shareOf(counts: readonly PageCount[]): number {
-  let rows = 0;
-  let due = 0;
-  for (const { live, expired, strippable } of counts) {
-    rows += live + expired;
-    due += expired + strippable;
-  }
-  return rows === 0 ? 0 : due / rows;
 }
