@@ -19,6 +19,7 @@ export class Visit {
   constructor(partition: SweptPartition, random: Random) {
     this.#partition = partition;
     this.#draw = new PageDraw(partition.pageCount, random);
+    if (partition.pageCount === 0) this.#first = { drawnPages: 0, counts: [] };
   }
 
   /**
@@ -34,6 +35,7 @@ export class Visit {
   }
 
   async sweep(pageCount: number, sweep: Sweep): Promise<void> {
+    if (this.pagesLeft === 0) return;
     const pages = this.#draw.next(pageCount);
     const swept = await sweep({ partition: this.#partition.name, pages });
     if (swept === undefined) {
