@@ -72,11 +72,11 @@ function estimateOf(parts: readonly { readonly sample: Sample; readonly tally: T
     sums.rows += scale * tally.rows;
     sums.bytes += scale * tally.bytes;
     sums.pages += pageCount;
+    pageRows = Math.max(pageRows, sample.pageRows);
     if (drawn >= pageCount) continue;
     sums.variance += scale * (pageCount - drawn) * ofPage;
     sums.unitVariance += scale * (pageCount - drawn);
     sums.degrees += drawn - 1;
-    pageRows = Math.max(pageRows, sample.pageRows);
   }
   const { rows, bytes, pages, variance, unitVariance, degrees } = sums;
   if (unitVariance === 0) return { rows, low: rows, high: rows, bytes };
@@ -84,7 +84,9 @@ function estimateOf(parts: readonly { readonly sample: Sample; readonly tally: T
   const most = pages * (pageRows + 1);
   const mean = rows / most;
   const clusters = pages ** 2 / unitVariance;
-  const asBinomial = variance > 0 ? (mean * (1 - mean) * most ** 2) / variance : clusters;
+  // As if one page more had been drawn, without such rows: of pages that are few, none may have been drawn.
+  const spread = variance + (unitVariance * (rows / pages) ** 2) / Math.max(1, degrees);
+  const asBinomial = spread > 0 ? (mean * (1 - mean) * most ** 2) / spread : clusters;
   const n = Math.max(clusters, Math.min(clusters * (pageRows + 1), asBinomial));
   const [low, high] = wilson(mean, n, quantile(degrees));
   return { rows, low: low * most, high: high * most, bytes };
