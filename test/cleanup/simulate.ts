@@ -45,7 +45,7 @@ console.log(
       'overhang: bound',
       'mean',
       'most',
-      'in bad luck',
+      'most / its bound',
     ],
     ...(await rowsOf(runs)),
   ]),

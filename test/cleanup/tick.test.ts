@@ -87,9 +87,10 @@ describe('random pages', () => {
     expect(target.partitions.map(({ sample }) => sample?.drawnPages)).toEqual([undefined, 32]);
   });
 
-  test('that could not be swept are not counted as visited', async () => {
+  test('that could not be swept are not counted as visited, and end it', async () => {
     const target = tables(100, 2);
-    await runTick(target, {}, () => target.busy.add('p0'));
+    const { drawn } = await runTick(target, {}, () => target.busy.add('p0'));
+    expect(drawn).toHaveLength(2);
     expect(target.partitions[0]?.sample).toMatchObject({ drawnPages: 32, visitedPages: 32 });
   });
 
