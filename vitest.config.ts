@@ -1,13 +1,19 @@
 import { spawnSync } from 'node:child_process';
 import { configDefaults, defineConfig } from 'vitest/config';
 
-/** Makes the certificate of the TLS tests; a machine with only Node and npm may not have it. */
-const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
+/** Whether a program is there; a machine with only Node and npm may have none of these. */
+const has = (program: string, ...args: readonly string[]) => spawnSync(program, args).status === 0;
+const needing = [
+  // Makes the certificate.
+  ...(has('openssl', 'version') ? [] : ['test/store/tls.test.ts']),
+  ...(has('promtool', '--version') ? [] : ['test/deploy/promtool.test.ts']),
+  ...(has('prometheus', '--version') ? [] : ['test/deploy/prometheus.test.ts']),
+];
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, ...(hasOpenssl ? [] : ['test/store/tls.test.ts'])],
+    exclude: [...configDefaults.exclude, ...needing],
     globalSetup: ['test/support/postgres-server.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,

@@ -1,5 +1,5 @@
 import type { SweptPages } from '../core/sweep-target.js';
-import type { Surroundings, TickOutcome } from './tick.js';
+import type { Surroundings } from './surroundings.js';
 
 /** What one tick may cost. */
 export interface BudgetLimits {
@@ -12,6 +12,16 @@ export interface BudgetLimits {
   /** A replica that is further behind says that there is too much to replicate, ms. */
   readonly maxReplicationLagMs: number;
 }
+
+/** How a tick ended. */
+export type TickOutcome =
+  /** Below the threshold everywhere. */
+  | 'done'
+  /** Rows or time were spent. */
+  | 'budget'
+  /** The database is slow, or a replica is behind. */
+  | 'braked'
+  | 'stopped';
 
 /** After a batch the sampler rests so many times as long as it took: it never takes more than a fifth of one connection. */
 const restRatio = 4;
@@ -62,7 +72,8 @@ export class Budget {
       for (const rows of counts?.values() ?? []) this.#rows += rows;
     }
     this.#braked ||= durationMs > this.#limits.maxLatencyMs;
-    await pause(durationMs * restRatio);
+    // Who was stopped for an hour has measured that hour, and is not to rest for four.
+    await pause(Math.min(durationMs, this.#limits.timeBudgetMs) * restRatio);
     return { swept, durationMs };
   }
 }

@@ -1,6 +1,7 @@
 import type { PageBatch, SweptPages, SweptPartition, SweepTarget } from '../core/sweep-target.js';
-import { Budget, type BudgetLimits } from './budget.js';
+import { Budget, type BudgetLimits, type TickOutcome } from './budget.js';
 import { pickByWeight, shuffled, type Random } from './pages.js';
+import type { Surroundings } from './surroundings.js';
 import { Visit, type Sweep } from './visit.js';
 
 export interface TickSettings extends BudgetLimits {
@@ -11,25 +12,6 @@ export interface TickSettings extends BudgetLimits {
   /** No expired row stays longer while the sampler runs, ms: half of it is what a pass over all pages takes. */
   readonly backstopMs: number;
 }
-
-/** Time and chance, as arguments. */
-export interface Surroundings {
-  readonly random: Random;
-  /** Milliseconds that only go forward. */
-  readonly clock: () => number;
-  readonly pause: (ms: number) => Promise<void>;
-  readonly signal: AbortSignal;
-}
-
-/** How a tick ended. */
-export type TickOutcome =
-  /** Below the threshold everywhere. */
-  | 'done'
-  /** Rows or time were spent. */
-  | 'budget'
-  /** The database is slow, or a replica is behind. */
-  | 'braked'
-  | 'stopped';
 
 /** Told of each batch; `swept` is undefined when another process was at the partition. */
 export type OnBatch = (batch: PageBatch, swept: SweptPages | undefined, durationMs: number) => void;

@@ -36,6 +36,7 @@ const lastFlushMs = 500;
  */
 export async function runServer(config: Config, log: Log, signal?: AbortSignal): Promise<RunningServer> {
   let notReady: string | undefined = 'starting';
+  let reachable = false;
   let drainUntilTime = 0;
   const instanceId = randomUUID();
   const undo: (() => Promise<void>)[] = [];
@@ -45,6 +46,7 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
   try {
     const exporting = await exportTelemetry(config, instanceId, log);
     const { telemetry, metricsText } = exporting;
+    telemetry.instruments.exportGauge('storeReachable', () => Number(reachable));
     undo.push(() => exporting.stop(Math.max(lastFlushMs, drainUntilTime - performance.now())));
     const http = await listenHttp(config, () => notReady, metricsText);
     undo.push(() => http.close());
@@ -53,7 +55,8 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
     const opened = await openWhenReachable(config, databaseUrl, telemetry, log, signal);
     undo.push(() => opened.close());
     let setServing: RpcServer['setServing'] = () => undefined;
-    const setReachable = (reachable: boolean) => {
+    const setReachable = (now: boolean) => {
+      reachable = now;
       notReady = reachable ? undefined : 'the database does not answer';
       setServing(reachable);
     };

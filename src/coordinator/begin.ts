@@ -4,6 +4,8 @@ import { checkLabels } from '../core/labels.js';
 import { limits } from '../core/limits.js';
 import { checkAskedRetention, leaseFor, tooOldTime, type OnLapse, type Policy } from '../core/policy.js';
 import { Violations } from '../core/violations.js';
+import type { Instruments } from '../telemetry/instruments.js';
+import { attributeNames } from '../telemetry/names.js';
 import { claim, type BeginOutcome, type Question } from './claim.js';
 import type { CallContext, Parts } from './parts.js';
 
@@ -40,29 +42,65 @@ export async function begin(parts: Parts, request: BeginRequest, call: CallConte
   const { policy } = await parts.namespaces.get(ref.namespace);
   const question = questionOf(request, ref, policy);
   const untilTime = Math.min(receiveTime + request.waitMs, answerTime(receiveTime, call.deadlineTime));
+  const stay: Stay = { receiveTime, untilTime, waits: false, waitingMs: 0 };
+  let ended: BeginOutcome['kind'] | 'left' | 'refused' = 'refused';
+  try {
+    const outcome = await claimOrWait(parts, question, call, stay);
+    parts.counters.add(`begin.${outcome.kind}`, ref.namespace);
+    ended = stay.waits && call.signal.aborted ? 'left' : outcome.kind;
+    return outcome;
+  } finally {
+    measure(parts.instruments, stay, ended);
+  }
+}
+
+/** What a Begin spends its time with; times on `performance.now()`. */
+interface Stay {
+  readonly receiveTime: number;
+  /** When it gives up waiting. */
+  readonly untilTime: number;
+  waits: boolean;
+  /** For someone else's attempt, without the looks at the store in between. */
+  waitingMs: number;
+}
+
+async function claimOrWait(
+  parts: Parts,
+  question: Question,
+  call: CallContext,
+  stay: Stay,
+): Promise<WaitedOutcome> {
+  const { ref } = question.terms;
+  const { receiveTime, untilTime } = stay;
   let waitedMs = 0;
   let outcome = await claim(parts, question);
-  if (outcome.kind === 'in_progress' && untilTime > performance.now()) parts.counters.add('begin.waited');
+  if (outcome.kind === 'in_progress' && untilTime > performance.now()) {
+    stay.waits = true;
+    parts.counters.add('begin.waited', ref.namespace);
+  }
   while (outcome.kind === 'in_progress') {
     const askedTime = performance.now();
     const { fencingToken, leaseLeftMs } = outcome;
-    const ended = await parts.waiters.wait({
-      ref,
-      fencingToken,
-      leaseLeftMs,
-      untilTime,
-      signal: call.signal,
-    });
+    const { signal } = call;
+    const ended = await parts.waiters.wait({ ref, fencingToken, leaseLeftMs, untilTime, signal });
+    const endedTime = performance.now();
+    stay.waitingMs += endedTime - askedTime;
     if (ended === 'over') {
-      outcome = { ...outcome, leaseLeftMs: Math.max(0, leaseLeftMs - (performance.now() - askedTime)) };
+      outcome = { ...outcome, leaseLeftMs: Math.max(0, leaseLeftMs - (endedTime - askedTime)) };
       break;
     }
     // The claim is made after this, so a lease counted from the sending plus this ends before the store's.
-    waitedMs = performance.now() - receiveTime;
+    waitedMs = endedTime - receiveTime;
     outcome = await claim(parts, question);
   }
-  parts.counters.add(`begin.${outcome.kind}`, ref.namespace);
   return { ...outcome, waitedMs };
+}
+
+function measure(instruments: Instruments, { receiveTime, waits, waitingMs }: Stay, ended: string): void {
+  const attributes = { [attributeNames.outcome]: ended };
+  const checkMs = performance.now() - receiveTime - waitingMs;
+  instruments.beginCheckDuration.record(checkMs / 1000, attributes);
+  if (waits) instruments.beginWaitDuration.record(waitingMs / 1000, attributes);
 }
 
 function answerTime(receiveTime: number, deadlineTime: number): number {

@@ -49,7 +49,7 @@ export async function claim(parts: Parts, question: Question): Promise<BeginOutc
     // A claim needs a flight of its own, and so does a repeated grant: what is left of its lease must have been read
     // after this request was sent.
     const answers = decision !== undefined && decision.kind !== 'claim' && decision.kind !== 'same-grant';
-    if (answers) return outcomeOf(parts, decision);
+    if (answers) return outcomeOf(parts, question, decision);
   }
 }
 
@@ -60,8 +60,8 @@ function fromCache(parts: Parts, question: Question): BeginOutcome | undefined {
   if (record === undefined || record.resultExpireTime <= nowTime) return undefined;
   const decision = decideBegin(record, question, nowTime);
   if (decision.kind === 'claim') return undefined;
-  parts.counters.add('begin.replay.cached');
-  return outcomeOf(parts, decision);
+  if (decision.kind === 'replay') parts.counters.add('begin.replay.cached', question.terms.ref.namespace);
+  return outcomeOf(parts, question, decision);
 }
 
 /** What a flight brought: what others may decide on, and this Begin's own outcome, which may be a refusal. */
@@ -87,7 +87,7 @@ async function askStore(parts: Parts, question: Question): Promise<Landed> {
     if (decision.kind !== 'claim') {
       if (decision.kind === 'replay') cache.put(decision.record, generation);
       countFingerprint(parts, answer.record, question);
-      return { seen: answer, outcome: () => outcomeOf(parts, decision) };
+      return { seen: answer, outcome: () => outcomeOf(parts, question, decision) };
     }
     const landed = await claimKnown(parts, question, answer.record, decision.claim);
     if (landed !== undefined) return landed;
@@ -109,6 +109,7 @@ async function claimKnown(
   const answer = await parts.store.claimKnown({ ...terms, claim: how, seen: record });
   if (answer === undefined) return undefined;
   if (how === 'park') {
+    parts.counters.add('begin.indeterminate.parked', record.ref.namespace);
     return { seen: undefined, outcome: () => ({ kind: 'indeterminate', attempt: answer.attempt }) };
   }
   return granted(parts, question, answer, how === 'take-over' ? record : undefined);
@@ -118,7 +119,7 @@ async function claimKnown(
 function granted(parts: Parts, question: Question, grant: Granted, earlier: KeyRecord | undefined): Landed {
   const { ref, attemptId, onLapse, leaseMs, parent, labels, traceparent } = question.terms;
   const takeover = earlier?.state === 'IN_PROGRESS';
-  if (takeover) parts.counters.add('begin.execute.takeover');
+  if (takeover) parts.counters.add('begin.execute.takeover', ref.namespace);
   const checkpoint = earlier !== undefined && 'checkpoint' in earlier ? earlier.checkpoint : undefined;
   const { operation, fingerprint } = earlier ?? question;
   const record: InProgressRecord = {
@@ -155,10 +156,15 @@ function executeOf(record: InProgressRecord, leaseMs: number): BeginOutcome {
   return { kind: 'execute', fencingToken, attempt, leaseMs, checkpoint, takeover };
 }
 
-function outcomeOf(parts: Parts, decision: Exclude<BeginDecision, { kind: 'claim' }>): BeginOutcome {
+function outcomeOf(
+  parts: Parts,
+  { terms }: Question,
+  decision: Exclude<BeginDecision, { kind: 'claim' }>,
+): BeginOutcome {
+  const { namespace } = terms.ref;
   switch (decision.kind) {
     case 'same-grant': {
-      parts.counters.add('begin.execute.repeated');
+      parts.counters.add('begin.execute.repeated', namespace);
       return executeOf(decision.record, decision.leaseLeftMs);
     }
     case 'in_progress': {
@@ -178,7 +184,7 @@ function outcomeOf(parts: Parts, decision: Exclude<BeginDecision, { kind: 'claim
     case 'result_expired':
       return decision;
     case 'refuse':
-      if (decision.error.reason === 'KEY_MISMATCH') parts.counters.add('begin.mismatch');
+      if (decision.error.reason === 'KEY_MISMATCH') parts.counters.add('begin.mismatch', namespace);
       throw decision.error;
   }
 }
@@ -202,6 +208,6 @@ function keyTooOld(): OncewardError {
 function countFingerprint(parts: Parts, record: KeyRecord, { fingerprint }: Question): void {
   const bothGiven = record.fingerprint !== undefined && fingerprint !== undefined;
   if (bothGiven && compareFingerprints(record.fingerprint, fingerprint) === 'incomparable') {
-    parts.counters.add('begin.fingerprint_incomparable');
+    parts.counters.add('begin.fingerprint_incomparable', record.ref.namespace);
   }
 }

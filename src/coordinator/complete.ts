@@ -40,9 +40,9 @@ export async function complete(parts: Parts, request: CompleteRequest): Promise<
     },
     digest,
   );
-  parts.counters.add(finished.already ? 'complete.already' : 'complete.done');
+  parts.counters.add(finished.already ? 'complete.already' : 'complete.done', ref.namespace);
   if (!finished.already) {
-    if (result.payloadOmitted) parts.counters.add('complete.payload_omitted');
+    if (result.payloadOmitted) parts.counters.add('complete.payload_omitted', ref.namespace);
     return { already: false, expireTime: finished.resultExpireTime };
   }
   const { record } = finished;

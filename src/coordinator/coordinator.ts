@@ -67,18 +67,27 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
   const sync = new Sync(store, cache, namespaces, onReachable);
   const counters = new Counters();
   const waiters = new Waiters(store);
-  telemetry.instruments.exportCounters(counters);
-  telemetry.instruments.exportLevel('waiters', () => waiters.size);
+  const { instruments } = telemetry;
+  instruments.exportCounters(counters);
+  instruments.exportLevel('waiters', () => waiters.size);
+  instruments.exportLevel('replayCacheEntries', () => cache.entryCount);
+  instruments.exportLevel('replayCacheSize', () => cache.bytes);
+  instruments.exportGauge('storeClockOffset', () => {
+    const offsetMs = sync.clockOffsetMs();
+    return offsetMs === undefined ? undefined : offsetMs / 1000;
+  });
+  instruments.exportTotal('storeTokens', () => sync.tokensDrawn);
+  const flights = new Flights();
   const parts: Parts = {
     store,
     sweepTarget,
-    sweepInstruments: telemetry.instruments.sweep,
     namespaces,
     cache,
     sync,
     waiters,
-    flights: new Flights(),
+    flights,
     counters,
+    instruments,
   };
   return {
     begin: (request, call) => begin(parts, request, call),
@@ -97,7 +106,10 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     getStats: () => getStats(parts),
     sweep: (request, call) => sweep(parts, request, call),
     knowsNamespace: (name) => namespaces.has(name),
-    start: () => sync.start(),
+    start: async () => {
+      await sync.start();
+      counters.expectNamespaces(namespaces.names);
+    },
     drain: () => {
       waiters.close();
     },

@@ -54,6 +54,7 @@ export async function fail(parts: Parts, request: FailRequest): Promise<FailAnsw
         },
     digest,
   );
-  parts.counters.add(finished.already ? 'fail.already' : final ? 'fail.final' : 'fail.retryable');
+  const counter = finished.already ? 'fail.already' : final ? 'fail.final' : 'fail.retryable';
+  parts.counters.add(counter, ref.namespace);
   return { already: finished.already, state: final ? 'FAILED' : 'RELEASED' };
 }

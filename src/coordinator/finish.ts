@@ -32,7 +32,8 @@ export async function finish(
   resultDigest: Uint8Array | undefined,
 ): Promise<Finished> {
   const question = { fencingToken: finish.fencingToken, state: finish.state, resultDigest };
-  const done = await untilDecided(parts, question, () => parts.store.finish(finish));
+  const { namespace } = finish.ref;
+  const done = await untilDecided(parts, namespace, question, () => parts.store.finish(finish));
   if (done.kind === 'already') return { already: true, record: done.record };
   parts.waiters.wake(finish.ref);
   return { already: false, resultExpireTime: done.resultExpireTime };
@@ -43,6 +44,7 @@ type Answer<Done> = Done | ({ readonly kind: 'known' } & Seen) | { readonly kind
 /** Runs a holder's transition until it is done, or the rules say why it is not. */
 export async function untilDecided<Done extends { readonly kind: 'done' }>(
   parts: Parts,
+  namespace: string,
   question: FinishQuestion,
   transition: () => Promise<Answer<Done>>,
 ): Promise<Done | { readonly kind: 'already'; readonly record: KeyRecord }> {
@@ -53,8 +55,8 @@ export async function untilDecided<Done extends { readonly kind: 'done' }>(
     const decision = decideFinish(seen?.record, question, seen?.nowTime ?? 0);
     if (decision.kind === 'already') return decision;
     if (decision.kind === 'refuse') {
-      if (decision.error.reason === 'LEASE_LOST') parts.counters.add('lease_lost');
-      if (decision.error.reason === 'RESULT_CONFLICT') parts.counters.add('result_conflict');
+      if (decision.error.reason === 'LEASE_LOST') parts.counters.add('lease_lost', namespace);
+      if (decision.error.reason === 'RESULT_CONFLICT') parts.counters.add('result_conflict', namespace);
       throw decision.error;
     }
   }

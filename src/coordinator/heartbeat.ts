@@ -26,6 +26,7 @@ export async function heartbeat(
   const { fencingToken, checkpoint, checkpointSequence } = request;
   const done = await untilDecided(
     parts,
+    ref.namespace,
     { fencingToken, state: 'IN_PROGRESS', resultDigest: undefined },
     () =>
       parts.store.heartbeat({
@@ -37,6 +38,6 @@ export async function heartbeat(
         abandonedRetentionMs: policy.abandonedRetentionMs,
       }),
   );
-  parts.counters.add('heartbeat.extended');
+  parts.counters.add('heartbeat.extended', ref.namespace);
   return { leaseLeftMs: done.kind === 'done' ? done.leaseLeftMs : 0 };
 }

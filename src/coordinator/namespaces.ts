@@ -22,6 +22,10 @@ export class Namespaces {
     this.#known = new Map(all.map((namespace) => [namespace.name, namespace]));
   }
 
+  get names(): readonly string[] {
+    return [...this.#known.keys()];
+  }
+
   /** Whether it is declared, as far as memory tells. */
   has(name: string): boolean {
     return this.#known.has(name);

@@ -1,7 +1,7 @@
 import type { KeyStore } from '../core/key-store.js';
 import type { SweepTarget } from '../core/sweep-target.js';
 import type { Counters } from '../telemetry/counters.js';
-import type { SweepInstruments } from '../telemetry/sweep-instruments.js';
+import type { Instruments } from '../telemetry/instruments.js';
 import type { Flights } from './flights.js';
 import type { Namespaces } from './namespaces.js';
 import type { ReplayCache } from './replay-cache.js';
@@ -12,13 +12,13 @@ import type { Waiters } from './waiters.js';
 export interface Parts {
   readonly store: KeyStore;
   readonly sweepTarget: SweepTarget;
-  readonly sweepInstruments: SweepInstruments;
   readonly namespaces: Namespaces;
   readonly cache: ReplayCache;
   readonly sync: Sync;
   readonly waiters: Waiters;
   readonly flights: Flights;
   readonly counters: Counters;
+  readonly instruments: Instruments;
 }
 
 /** One call on its way through. */

@@ -29,6 +29,15 @@ export class ReplayCache {
     return this.#generation;
   }
 
+  get entryCount(): number {
+    return this.#entries?.size ?? 0;
+  }
+
+  /** Bytes, as far as `maxBytes` counts them. */
+  get bytes(): number {
+    return this.#entries?.calculatedSize ?? 0;
+  }
+
   get(identity: string): FinishedRecord | undefined {
     return this.#entries?.get(identity);
   }

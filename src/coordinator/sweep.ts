@@ -76,7 +76,7 @@ function startOf(
 }
 
 async function sweepBatch(
-  { sweepTarget, sweepInstruments }: Parts,
+  { sweepTarget, instruments }: Parts,
   { namespace, dryRun }: SweepRequest,
   { name, pageCount }: SweptPartition,
   fromPage: number,
@@ -88,9 +88,9 @@ async function sweepBatch(
   const batch: PageBatch = { partition: name, pages, dryRun, ...(namespace === '' ? {} : { namespace }) };
   const startTime = performance.now();
   const swept = await sweepTarget.sweepPages(batch);
-  sweepInstruments.addBatch(swept === undefined ? 'busy' : 'done', performance.now() - startTime);
+  instruments.sweep.addBatch(swept === undefined ? 'busy' : 'done', performance.now() - startTime);
   if (swept === undefined) await sleep(busyMs);
-  else sweepInstruments.addRows(swept.removed, swept.stripped);
+  else instruments.sweep.addRows(swept.removed, swept.stripped);
   return swept;
 }
 

@@ -20,9 +20,13 @@ export class Sync {
   readonly #namespaces: Namespaces;
   readonly #onReachable: (reachable: boolean) => void;
   #revision = noPast;
+  /** Of the first successful poll, and of the last. */
+  #firstToken: bigint | undefined;
+  #lastToken = 0n;
   /** When the last successful poll was sent, and the database time it brought. */
   #sentTime = -Infinity;
   #databaseTime = 0;
+  #clockOffsetMs: number | undefined;
   #reachable = false;
   #timer: NodeJS.Timeout | undefined;
   #polling: Promise<void> | undefined;
@@ -53,6 +57,11 @@ export class Sync {
     clearTimeout(this.#timer);
   }
 
+  /** Fencing tokens drawn since the start, by whatever process. Their number, not the last one: tokens are nobody else's to know. */
+  get tokensDrawn(): number {
+    return Number(this.#lastToken - (this.#firstToken ?? 0n));
+  }
+
   /** Whether operators' changes up to a moment ago are known here. */
   isFresh(): boolean {
     return performance.now() - this.#sentTime < freshMs;
@@ -61,6 +70,14 @@ export class Sync {
   /** Never behind the database's clock by more than drift: an expiry judged by it is at worst a round trip early. */
   databaseTime(): number {
     return this.#databaseTime + (performance.now() - this.#sentTime);
+  }
+
+  /**
+   * The database's clock minus our wall clock as of the last poll, ms; off by at most half of its round trip. It is only
+   * shown: wall clocks decide nothing.
+   */
+  clockOffsetMs(): number | undefined {
+    return this.#clockOffsetMs;
   }
 
   /** One poll; a failure leaves the last success to grow stale. */
@@ -77,6 +94,8 @@ export class Sync {
       const answer = await this.#store.sync(this.#revision);
       this.#apply(answer);
       this.#sentTime = sentTime;
+      const midwayTime = Date.now() - (performance.now() - sentTime) / 2;
+      this.#clockOffsetMs = answer.nowTime - midwayTime;
       this.#report(true);
     } catch {
       // The calls report the store's failures; here it is enough that freshness runs out. A process that is merely
@@ -85,12 +104,14 @@ export class Sync {
     }
   }
 
-  #apply({ revision, nowTime, actions }: SyncAnswer): void {
+  #apply({ revision, nowTime, fencingToken, actions }: SyncAnswer): void {
     for (const { action, ref } of actions) {
       if (action === 'put-namespace') this.#namespaces.drop(ref.namespace);
       else this.#cache.remove(identityOf(ref));
     }
     this.#revision = revision;
+    this.#firstToken ??= fencingToken;
+    this.#lastToken = fencingToken;
     this.#databaseTime = nowTime;
   }
 

@@ -1,3 +1,5 @@
+import { namedNamespaces, otherNamespaces } from '../core/sample.js';
+
 /** Every counter of a coordinator process. */
 export const counterNames = [
   'begin.execute',
@@ -7,6 +9,7 @@ export const counterNames = [
   'begin.replay.cached',
   'begin.in_progress',
   'begin.indeterminate',
+  'begin.indeterminate.parked',
   'begin.result_expired',
   'begin.mismatch',
   'begin.fingerprint_incomparable',
@@ -23,36 +26,41 @@ export const counterNames = [
 ] as const;
 export type CounterName = (typeof counterNames)[number];
 
-/** Namespaces that are counted by name; what comes in further ones is counted under `otherNamespaces`. */
-const maxNamespaces = 100;
-export const otherNamespaces = '_other';
-
-/** Counts since the start of the process. */
+/** Counts since the start of the process, by namespace. */
 export class Counters {
-  readonly #counts = new Map<CounterName, bigint>(counterNames.map((name) => [name, 0n]));
-  readonly #namespaces = new Set<string>();
-  readonly #countsByNamespace = new Map<CounterName, Map<string, bigint>>();
+  readonly #byNamespace = new Map<string, Map<CounterName, bigint>>();
 
-  /** With the namespace, which must exist, it is counted by it too. */
-  add(name: CounterName, namespace?: string): void {
-    this.#counts.set(name, this.read(name) + 1n);
-    if (namespace !== undefined) this.#addByNamespace(name, namespace);
+  /**
+   * Their counts are there from now on, as 0: who reads the series now and then does not see the first count of one that
+   * begins with it. More than are counted by name are let be, so that the places go to those that are used.
+   */
+  expectNamespaces(namespaces: readonly string[]): void {
+    if (namespaces.length <= namedNamespaces) for (const namespace of namespaces) this.#countsOf(namespace);
+  }
+
+  /** The namespace must exist: others may be anything, put into the wrong field. */
+  add(name: CounterName, namespace: string): void {
+    const counts = this.#countsOf(namespace);
+    counts.set(name, (counts.get(name) ?? 0n) + 1n);
   }
 
   read(name: CounterName): bigint {
-    return this.#counts.get(name) ?? 0n;
+    let sum = 0n;
+    for (const count of this.readByNamespace(name).values()) sum += count;
+    return sum;
   }
 
-  /** Empty for a counter that is not counted by namespace, and before its first count. */
+  /** Every namespace that was counted or expected, whatever of it was counted. */
   readByNamespace(name: CounterName): ReadonlyMap<string, bigint> {
-    return this.#countsByNamespace.get(name) ?? new Map<string, bigint>();
+    return new Map([...this.#byNamespace].map(([namespace, counts]) => [namespace, counts.get(name) ?? 0n]));
   }
 
-  #addByNamespace(name: CounterName, namespace: string): void {
-    if (this.#namespaces.size < maxNamespaces) this.#namespaces.add(namespace);
-    const counted = this.#namespaces.has(namespace) ? namespace : otherNamespaces;
-    const counts = this.#countsByNamespace.get(name) ?? new Map<string, bigint>();
-    counts.set(counted, (counts.get(counted) ?? 0n) + 1n);
-    this.#countsByNamespace.set(name, counts);
+  #countsOf(namespace: string): Map<CounterName, bigint> {
+    const known = this.#byNamespace.get(namespace);
+    if (known !== undefined) return known;
+    const counted = this.#byNamespace.size < namedNamespaces ? namespace : otherNamespaces;
+    const counts = this.#byNamespace.get(counted) ?? new Map<CounterName, bigint>();
+    this.#byNamespace.set(counted, counts);
+    return counts;
   }
 }

@@ -10,10 +10,16 @@ export interface Instruments {
   readonly laneQueueDuration: Histogram;
   readonly laneBatchSize: Histogram;
   readonly sweep: SweepInstruments;
+  readonly beginCheckDuration: Histogram;
+  readonly beginWaitDuration: Histogram;
   /** From now on exports the counters, read whenever someone collects. */
   readonly exportCounters: (counters: Counters) => void;
   /** The same for a number that goes up and down. */
   readonly exportLevel: (level: Level, read: () => number) => void;
+  /** The same for a number that only grows. */
+  readonly exportTotal: (total: Total, read: () => number) => void;
+  /** The same for a number that makes no sum; undefined while there is none. */
+  readonly exportGauge: (gauge: Gauge, read: () => number | undefined) => void;
 }
 
 /** Seconds. Most calls take a few milliseconds; a waiting Begin takes up to five minutes. */
@@ -29,8 +35,41 @@ const levels = {
     unit: '{call}',
     description: "Begins that wait for someone else's attempt.",
   },
+  replayCacheEntries: {
+    name: metricNames.replayCacheEntries,
+    unit: '{record}',
+    description: 'Finished records in the replay cache.',
+  },
+  replayCacheSize: {
+    name: metricNames.replayCacheSize,
+    unit: 'By',
+    description: 'What the replay cache takes, by its own account.',
+  },
 };
 export type Level = keyof typeof levels;
+
+const gauges = {
+  storeReachable: {
+    name: metricNames.storeReachable,
+    unit: '1',
+    description: 'Whether Postgres answers: 1, or 0 when it has not for most of a second.',
+  },
+  storeClockOffset: {
+    name: metricNames.storeClockOffset,
+    unit: 's',
+    description: "The database's clock minus this process's wall clock, which decides nothing.",
+  },
+};
+export type Gauge = keyof typeof gauges;
+
+const totals = {
+  storeTokens: {
+    name: metricNames.storeTokens,
+    unit: '{token}',
+    description: 'Fencing tokens drawn from the store since the start of this process, by whatever process.',
+  },
+};
+export type Total = keyof typeof totals;
 
 export function createInstruments(meter: Meter): Instruments {
   const histogram = (name: string, unit: string, description: string, buckets: number[]) =>
@@ -51,6 +90,18 @@ export function createInstruments(meter: Meter): Instruments {
     ),
     laneBatchSize: histogram(metricNames.laneBatchSize, '{item}', 'Items of a batch.', batchBuckets),
     sweep: createSweepInstruments(meter),
+    beginCheckDuration: histogram(
+      metricNames.beginCheckDuration,
+      's',
+      "What a valid Begin took, by its outcome, without the time it waited for someone else's attempt.",
+      statementBuckets,
+    ),
+    beginWaitDuration: histogram(
+      metricNames.beginWaitDuration,
+      's',
+      "How long a Begin waited for someone else's attempt, by what it was answered then.",
+      callBuckets,
+    ),
     exportCounters: (counters) => {
       for (const name of counterNames) exportCounter(meter, name, counters);
     },
@@ -58,6 +109,19 @@ export function createInstruments(meter: Meter): Instruments {
       const { name, ...options } = levels[level];
       meter.createObservableUpDownCounter(name, options).addCallback((result) => {
         result.observe(read());
+      });
+    },
+    exportTotal: (total, read) => {
+      const { name, ...options } = totals[total];
+      meter.createObservableCounter(name, options).addCallback((result) => {
+        result.observe(read());
+      });
+    },
+    exportGauge: (gauge, read) => {
+      const { name, ...options } = gauges[gauge];
+      meter.createObservableGauge(name, options).addCallback((result) => {
+        const value = read();
+        if (value !== undefined) result.observe(value);
       });
     },
   };
@@ -69,7 +133,8 @@ function exportCounter(meter: Meter, counter: CounterName, counters: Counters): 
   const attributes: Attributes = outcome === undefined ? {} : { [attributeNames.outcome]: outcome };
   meter.createObservableCounter(name, { description }).addCallback((result) => {
     const byNamespace = counters.readByNamespace(counter);
-    if (byNamespace.size === 0) result.observe(Number(counters.read(counter)), attributes);
+    // Before there is a namespace the metric is there all the same.
+    if (byNamespace.size === 0) result.observe(0, attributes);
     for (const [namespace, count] of byNamespace) {
       result.observe(Number(count), { ...attributes, [attributeNames.namespace]: namespace });
     }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Budget } from '../../src/cleanup/budget.js';
-import type { Surroundings } from '../../src/cleanup/tick.js';
+import type { Surroundings } from '../../src/cleanup/surroundings.js';
 import type { SweptPages } from '../../src/core/sweep-target.js';
 import { defaultSettings } from './synthetic-target.js';
 
@@ -22,7 +22,13 @@ function start() {
   const spend = (ms: number, swept: Partial<SweptPages> = {}) =>
     budget.spend(() => {
       time += ms;
-      return Promise.resolve({ counts: [], removed: new Map(), stripped: new Map(), ...swept });
+      return Promise.resolve({
+        nowTime: time,
+        counts: [],
+        removed: new Map(),
+        stripped: new Map(),
+        ...swept,
+      });
     });
   return { budget, spend, rests, stopping };
 }
@@ -75,6 +81,12 @@ describe('a budget', () => {
     await spend(10);
     await spend(0.5);
     expect(rests).toEqual([40, 2]);
+  });
+
+  test('does not rest for four hours when the process was stopped for one in a batch', async () => {
+    const { spend, rests } = start();
+    await spend(3_600_000);
+    expect(rests).toEqual([4000]);
   });
 
   test('gives a pass that is late as much time again, braked or not', async () => {

@@ -1,4 +1,4 @@
-import type { PageCount } from '../../src/core/sweep-target.js';
+import type { PageCount } from '../../src/core/sample.js';
 import type { Random } from '../../src/cleanup/pages.js';
 
 /**

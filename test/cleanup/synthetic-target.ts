@@ -1,13 +1,8 @@
 import type { Random } from '../../src/cleanup/pages.js';
-import type { Surroundings, TickSettings } from '../../src/cleanup/tick.js';
-import type { Sample } from '../../src/core/sample.js';
-import type {
-  PageBatch,
-  PageCount,
-  SweptPages,
-  SweptPartition,
-  SweepTarget,
-} from '../../src/core/sweep-target.js';
+import type { Surroundings } from '../../src/cleanup/surroundings.js';
+import type { TickSettings } from '../../src/cleanup/tick.js';
+import type { PageCount, Sample } from '../../src/core/sample.js';
+import type { PageBatch, SweptPages, SweptPartition, SweepTarget } from '../../src/core/sweep-target.js';
 import { SyntheticTable, type Counts, type Placement } from './synthetic-table.js';
 
 export interface SyntheticOptions {
@@ -170,7 +165,7 @@ export class SyntheticTarget implements SweepTarget {
         this.#options.onRemoved?.(lifetimeMs);
       });
     }
-    return Promise.resolve({ counts, removed, stripped: new Map() });
+    return Promise.resolve({ nowTime: this.nowTime, counts, removed, stripped: new Map() });
   }
 
   saveSamples(samples: readonly { readonly partition: string; readonly sample: Sample }[]): Promise<void> {

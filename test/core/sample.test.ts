@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { estimateStore } from '../../src/core/estimate.js';
-import { otherNamespaces, sampleOf, type Sample } from '../../src/core/sample.js';
-import type { PageCount } from '../../src/core/sweep-target.js';
+import { otherNamespaces, sampleOf, type PageCount, type Sample } from '../../src/core/sample.js';
 
 function countOf(page: number, namespace: string, live: number, expired = 0): PageCount {
   return {

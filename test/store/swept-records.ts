@@ -5,7 +5,7 @@ import { validRecords, type Columns } from './valid-records.js';
 
 /** Records that cleanup keeps, removes and strips, and how tests have it done. */
 
-export const past = "now() - interval '1 s'";
+const past = "now() - interval '1 s'";
 const longPast = "now() - interval '1 h'";
 export const future = "now() + interval '1 h'";
 

@@ -1,5 +1,3 @@
-import type { TestCoordinator } from './coordinator.js';
-
 /** One line of Prometheus' text format. */
 export interface Sample {
   readonly name: string;
@@ -7,7 +5,12 @@ export interface Sample {
   readonly value: number;
 }
 
-export async function scrape({ server }: Pick<TestCoordinator, 'server'>): Promise<readonly Sample[]> {
+/** Reads `/metrics` of a coordinator, or of what has its HTTP port. */
+export async function scrape({
+  server,
+}: {
+  readonly server: { readonly httpPort: number };
+}): Promise<readonly Sample[]> {
   const response = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`);
   if (response.status !== 200) throw new Error(`GET /metrics: ${response.status}`);
   return samplesOf(await response.text());

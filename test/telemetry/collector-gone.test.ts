@@ -1,11 +1,10 @@
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { beginRequest, expectOutcome } from '../support/calls.js';
 import { startChildCoordinator } from '../support/child-coordinator.js';
 import { said } from '../support/child.js';
 import { startCoordinator } from '../support/coordinator.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { freePort } from '../support/free-port.js';
 import { putNamespace } from '../support/namespaces.js';
 import { collectorOfTest } from '../support/traced.js';
 import { until } from '../support/until.js';
@@ -18,11 +17,7 @@ afterAll(() => database.drop());
 
 /** An address where nothing listens. */
 async function deadAddress(): Promise<string> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return `http://127.0.0.1:${port}`;
+  return `http://127.0.0.1:${await freePort()}`;
 }
 
 test('a collector that is not there is logged once, and calls go on', async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { counterNames, Counters, otherNamespaces } from '../../src/telemetry/counters.js';
+import { otherNamespaces } from '../../src/core/sample.js';
+import { counterNames, Counters } from '../../src/telemetry/counters.js';
 import { counterMetrics, metricNames } from '../../src/telemetry/names.js';
 import { beginRequest, counterOf, execute, expectOutcome, refOf, result } from '../support/calls.js';
 import { caught } from '../support/caught.js';
@@ -150,7 +151,12 @@ describe('GET /metrics', () => {
 
 test('the collector gets the same metrics, the last of them at the stop', async () => {
   const collector = await collectorOfTest();
-  await withFresh((one) => execute(one, 'sent').then(() => undefined), { otlpEndpoint: `${collector.url}/` });
+  const work = async (one: TestCoordinator) => {
+    await execute(one, 'sent');
+    // A histogram is sent once it has something.
+    await one.coordinator.begin(beginRequest('sent', { wait: { seconds: 1n, nanos: 0 } }));
+  };
+  await withFresh(work, { otlpEndpoint: `${collector.url}/` });
   const metrics = new Map(collector.metrics().map(({ name, unit }) => [name, unit]));
   expect([...metrics.keys()]).toEqual(expect.arrayContaining(Object.values(metricNames)));
   expect(metrics.get('rpc.server.call.duration')).toBe('s');
