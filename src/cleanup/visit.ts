@@ -37,7 +37,9 @@ export class Visit {
   async sweep(pageCount: number, sweep: Sweep): Promise<void> {
     if (this.pagesLeft === 0) return;
     const pages = this.#draw.next(pageCount);
-    const swept = await sweep({ partition: this.#partition.name, pages });
+    const sampleTime = this.#first?.time;
+    const batch = { partition: this.#partition.name, pages };
+    const swept = await sweep(sampleTime === undefined ? batch : { ...batch, sampleTime });
     if (swept === undefined) {
       // The partition is left to who is at it.
       this.#due = 0;
@@ -48,7 +50,7 @@ export class Visit {
       this.#rows += live + expired;
       this.#due += expired + strippable;
     }
-    for (const [namespace, rows] of swept.removed) {
+    for (const [namespace, rows] of swept.removedOfSample ?? swept.removed) {
       this.#removed.set(namespace, (this.#removed.get(namespace) ?? 0) + rows);
     }
     this.#first ??= { time: swept.nowTime, drawnPages: pages.length, counts: swept.counts };

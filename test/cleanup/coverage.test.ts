@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Random } from '../../src/cleanup/pages.js';
 import { tick, type TickSettings } from '../../src/cleanup/tick.js';
+import { estimateStore } from '../../src/core/estimate.js';
 import { seededRandom } from '../support/seeded-random.js';
 import { Coverage, type Judged } from './coverage.js';
 import { populations, tooRare, type Population } from './populations.js';
@@ -115,6 +116,27 @@ describe('estimates are as often too high as too low', () => {
     // In standard errors.
     expect(Math.abs(live.bias)).toBeLessThan(3.5);
     expect(Math.abs(expired.bias)).toBeLessThan(3.5);
+  });
+
+  test('also when rows expire while a tick is under way', async () => {
+    let [estimated, there] = [0, 0];
+    await simulate({
+      arrivals: 30,
+      retentionMs: 60_000,
+      partitions: 8,
+      batchMs: 10,
+      // Two batches for each of them, whatever is found.
+      settings: { threshold: 0, timeBudgetMs: 160 },
+      random: seededRandom(9),
+      warmUpMs: 180_000,
+      durationMs: 300 * 10_000,
+      onTick: ({ partitions }) => {
+        const samples = partitions.map(({ sample }) => sample!);
+        estimated += estimateStore(samples).expired.rows;
+        there += partitions.reduce((sum, { table }, i) => sum + table.count(samples[i]!.time).all.expired, 0);
+      },
+    });
+    expect(Math.abs(estimated / there - 1)).toBeLessThan(0.025);
   });
 
   test('but not with dice that prefer the pages that came first', async () => {

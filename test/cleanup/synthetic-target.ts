@@ -142,7 +142,7 @@ export class SyntheticTarget implements SweepTarget {
     );
   }
 
-  sweepPages({ partition, pages, pass }: PageBatch): Promise<SweptPages | undefined> {
+  sweepPages({ partition, pages, pass, sampleTime = Infinity }: PageBatch): Promise<SweptPages | undefined> {
     this.advance(this.batchMs);
     const at = this.partitions.find(({ name }) => name === partition)!;
     if (this.busy.has(partition) || (pass !== undefined && pass.fromPage !== at.pass.nextPage)) {
@@ -154,10 +154,13 @@ export class SyntheticTarget implements SweepTarget {
     }
     const counts: PageCount[] = [];
     const removed = new Map<string, number>();
+    const removedOfSample = new Map<string, number>();
     for (const page of pages.filter((each) => each < at.table.pageCount)) {
       counts.push(...at.table.look(page, this.nowTime));
       at.table.remove(page, this.nowTime, (expireTime, namespace) => {
         removed.set(namespace, (removed.get(namespace) ?? 0) + 1);
+        if (expireTime <= sampleTime)
+          removedOfSample.set(namespace, (removedOfSample.get(namespace) ?? 0) + 1);
         const lifetimeMs = this.nowTime - expireTime;
         this.lifetimes.rows += 1;
         this.lifetimes.sumMs += lifetimeMs;
@@ -165,7 +168,7 @@ export class SyntheticTarget implements SweepTarget {
         this.#options.onRemoved?.(lifetimeMs);
       });
     }
-    return Promise.resolve({ nowTime: this.nowTime, counts, removed, stripped: new Map() });
+    return Promise.resolve({ nowTime: this.nowTime, counts, removed, removedOfSample, stripped: new Map() });
   }
 
   saveSamples(samples: readonly { readonly partition: string; readonly sample: Sample }[]): Promise<void> {

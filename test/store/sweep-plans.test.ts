@@ -36,7 +36,7 @@ async function scansOf(...settings: readonly string[]): Promise<readonly string[
   for (const setting of settings) await client.query(`SET ${setting}`);
   await client.query(`PREPARE sweep AS ${sweepQuery(partition, []).text}`);
   const { rows } = await client.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
-    `EXPLAIN (FORMAT JSON) EXECUTE sweep('${partition}', '{0,1,2}', NULL, NULL, NULL, false)`,
+    `EXPLAIN (FORMAT JSON) EXECUTE sweep('${partition}', '{0,1,2}', NULL, NULL, NULL, false, NULL)`,
   );
   await client.end();
   return nodesOf(rows[0]!['QUERY PLAN'][0].Plan)

@@ -118,6 +118,18 @@ describe('a batch', () => {
     expect(await sweepAll()).toMatchObject({ removed: 4, stripped: 1 });
   });
 
+  test('tells what it removed had expired by the time of a sample', async () => {
+    const old = { ...expiredRecords['released, abandoned']!, record_expire_time: "now() - interval '1 h'" };
+    await insertRecord(database, { ...old, key: "'k'" });
+    await insertRecord(database, { ...old, key: "'k'", scope: "'other'", record_expire_time: 'now()' });
+    const { partition, page } = await placeOf(database, 'k');
+    const { nowTime } = (await target.sweepPages({ partition, pages: [] }))!;
+    const sampleTime = nowTime - 60_000;
+    const swept = (await target.sweepPages({ partition, pages: [page], sampleTime }))!;
+    expect(swept.removed).toEqual(new Map([['test', 2]]));
+    expect(swept.removedOfSample).toEqual(new Map([['test', 1]]));
+  });
+
   test('looks at its pages and at no others', async () => {
     await fillWithRecords(database, 5000);
     const { partition, page } = await placeOf(database, 'k4001');

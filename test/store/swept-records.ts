@@ -50,7 +50,15 @@ export function total(counts: ReadonlyMap<string, number>): number {
 
 /** The statement itself, for all namespaces. */
 export function sweepQuery(partition: string, pages: readonly number[]): PreparedQuery {
-  const row = { partition, pages, pass_from: null, pass_to: null, namespace: null, dry_run: false };
+  const row = {
+    partition,
+    pages,
+    pass_from: null,
+    pass_to: null,
+    namespace: null,
+    dry_run: false,
+    sample_time_ms: null,
+  };
   return loadStatement('sweep-pages', partition).one(row);
 }
 
