@@ -37,7 +37,7 @@ export async function tick(
   const visits: Visit[] = [];
   for (const partition of shuffled(await target.readPartitions(), surroundings.random)) {
     await advancePass(partition, settings, budget, sweep);
-    if (partition.pageCount === 0 || !budget.allows()) continue;
+    if (!budget.allows()) continue;
     const visit = new Visit(partition, surroundings.random);
     await visit.sweep(settings.batchPages, sweep);
     visits.push(visit);

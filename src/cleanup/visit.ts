@@ -1,4 +1,4 @@
-import { sampleOf, type DrawnPages, type PageCount, type Sample } from '../core/sample.js';
+import { sampleOf, type DrawnPages, type Sample } from '../core/sample.js';
 import type { PageBatch, SweptPages, SweptPartition } from '../core/sweep-target.js';
 import { PageDraw, type Random } from './pages.js';
 
@@ -12,16 +12,22 @@ export class Visit {
   /** Of the first batch: how many more follow depends on what they find, so these alone tell what there is without bias. */
   #first: Pick<DrawnPages, 'time' | 'drawnPages' | 'counts'> | undefined;
   readonly #removed = new Map<string, number>();
-  #share = 0;
+  #visitedPages = 0;
+  #rows = 0;
+  #due = 0;
 
   constructor(partition: SweptPartition, random: Random) {
     this.#partition = partition;
     this.#draw = new PageDraw(partition.pageCount, random);
+    if (partition.pageCount === 0) this.#first = { time: partition.nowTime, drawnPages: 0, counts: [] };
   }
 
-  /** Of the last batch: expired rows, and results to strip, by all rows. */
+  /**
+   * Expired rows, and results to strip, by all rows seen so far. Of the last batch alone it would often be low by chance,
+   * and a tick that ends at the first such batch leaves much more than the threshold behind.
+   */
   get share(): number {
-    return this.#share;
+    return this.#rows === 0 ? 0 : this.#due / this.#rows;
   }
 
   get pagesLeft(): number {
@@ -29,14 +35,22 @@ export class Visit {
   }
 
   async sweep(pageCount: number, sweep: Sweep): Promise<void> {
+    if (this.pagesLeft === 0) return;
     const pages = this.#draw.next(pageCount);
-    const swept = await sweep({ partition: this.#partition.name, pages });
+    const sampleTime = this.#first?.time;
+    const batch = { partition: this.#partition.name, pages };
+    const swept = await sweep(sampleTime === undefined ? batch : { ...batch, sampleTime });
     if (swept === undefined) {
-      this.#share = 0;
+      // The partition is left to who is at it.
+      this.#due = 0;
       return;
     }
-    this.#share = shareOf(swept.counts);
-    for (const [namespace, rows] of swept.removed) {
+    this.#visitedPages += pages.length;
+    for (const { live, expired, strippable } of swept.counts) {
+      this.#rows += live + expired;
+      this.#due += expired + strippable;
+    }
+    for (const [namespace, rows] of swept.removedOfSample ?? swept.removed) {
       this.#removed.set(namespace, (this.#removed.get(namespace) ?? 0) + rows);
     }
     this.#first ??= { time: swept.nowTime, drawnPages: pages.length, counts: swept.counts };
@@ -46,17 +60,7 @@ export class Visit {
   sample(): { readonly partition: string; readonly sample: Sample } | undefined {
     if (this.#first === undefined) return undefined;
     const { name, pageCount } = this.#partition;
-    const pages = { ...this.#first, pageCount, visitedPages: this.#draw.drawn };
+    const pages = { ...this.#first, pageCount, visitedPages: this.#visitedPages };
     return { partition: name, sample: sampleOf(pages, this.#removed) };
   }
-}
-
-function shareOf(counts: readonly PageCount[]): number {
-  let rows = 0;
-  let due = 0;
-  for (const { live, expired, strippable } of counts) {
-    rows += live + expired;
-    due += expired + strippable;
-  }
-  return rows === 0 ? 0 : due / rows;
 }

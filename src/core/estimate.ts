@@ -23,9 +23,9 @@ export interface StoreEstimates extends Estimates {
 }
 
 /**
- * What is in the partitions these samples are of, as of the ticks that took them. Unbiased: the pages were drawn at
- * random before it was known what is on them, and what the tick removed afterwards is known exactly. A partition that was
- * not sampled yet adds nothing.
+ * What is in the partitions these samples are of, as of the ticks that took them. Unbiased up to the cut at what is
+ * possible: the pages were drawn at random before it was known what is on them, and what the tick removed afterwards is known
+ * exactly. A partition that was not sampled yet adds nothing.
  */
 export function estimateStore(partitions: readonly (Sample | undefined)[]): StoreEstimates {
   const samples = partitions.filter((sample) => sample !== undefined);
@@ -48,28 +48,57 @@ function estimateAll(
   samples: readonly Sample[],
   talliesOf: (sample: Sample) => Tallies | undefined,
 ): Estimates {
-  const parts = samples.map((sample) => {
-    const { live = nothing, expired = nothing, removed = 0 } = talliesOf(sample) ?? {};
-    return { live: estimateOf(sample, live), expired: minus(estimateOf(sample, expired), removed, sample) };
-  });
-  return { live: sum(parts.map(({ live }) => live)), expired: sum(parts.map(({ expired }) => expired)) };
+  const of = (kind: keyof Estimates) =>
+    estimateOf(samples.map((sample) => ({ sample, tally: talliesOf(sample)?.[kind] ?? nothing })));
+  const removed = samples.reduce((sum, sample) => sum + (talliesOf(sample)?.removed ?? 0), 0);
+  return { live: of('live'), expired: minus(of('expired'), removed, samples) };
 }
 
 const nothing: Tally = { rows: 0, squares: 0, bytes: 0 };
 
-/** Of one partition, before anything was removed: the mean of the drawn pages for every page. */
-function estimateOf(sample: Sample, tally: Tally): Estimate {
-  const { pageCount, drawnPages, pageRows } = sample;
-  if (drawnPages === 0) return { rows: 0, low: 0, high: 0, bytes: 0 };
-  const scale = pageCount / drawnPages;
-  const [low, high] = intervalOfMean(sample, tally);
-  const most = pageCount * pageRows;
-  return { rows: scale * tally.rows, low: low * most, high: high * most, bytes: scale * tally.bytes };
+/**
+ * Of all partitions as they were before anything was removed: of each the mean of the drawn pages, for every page.
+ *
+ * Pages are clusters (rows that came together expire together), so the interval counts pages, not rows: as many as were
+ * drawn, if each were full of such rows or without any, and more the more alike they are, up to their rows.
+ */
+function estimateOf(parts: readonly { readonly sample: Sample; readonly tally: Tally }[]): Estimate {
+  const sums = { rows: 0, bytes: 0, pages: 0, variance: 0, unitVariance: 0, degrees: 0 };
+  let pageRows = 0;
+  for (const { sample, tally } of parts) {
+    const { pageCount, drawnPages: drawn } = sample;
+    if (pageCount === 0) continue;
+    const scale = pageCount / drawn;
+    const ofPage = drawn > 1 ? (tally.squares - tally.rows ** 2 / drawn) / (drawn - 1) : Infinity;
+    sums.rows += scale * tally.rows;
+    sums.bytes += scale * tally.bytes;
+    sums.pages += pageCount;
+    pageRows = Math.max(pageRows, sample.pageRows);
+    if (drawn >= pageCount) continue;
+    sums.variance += scale * (pageCount - drawn) * ofPage;
+    sums.unitVariance += scale * (pageCount - drawn);
+    sums.degrees += drawn - 1;
+  }
+  const { rows, bytes, pages, variance, unitVariance, degrees } = sums;
+  if (unitVariance === 0) return { rows, low: rows, high: rows, bytes };
+  // A page that was not drawn may hold a row more than those that were.
+  const most = pages * (pageRows + 1);
+  const mean = rows / most;
+  const clusters = pages ** 2 / unitVariance;
+  // As if one page more had been drawn, without such rows: of pages that are few, none may have been drawn.
+  const spread = variance + (unitVariance * (rows / pages) ** 2) / Math.max(1, degrees);
+  const asBinomial = spread > 0 ? (mean * (1 - mean) * most ** 2) / spread : clusters;
+  const n = Math.max(clusters, Math.min(clusters * (pageRows + 1), asBinomial));
+  const [low, high] = wilson(mean, n, quantile(degrees));
+  return { rows, low: low * most, high: high * most, bytes };
 }
 
-/** The tick removed some of them; pages it visited have none left, and the others hold no more than pages do. */
-function minus(before: Estimate, removed: number, sample: Sample): Estimate {
-  const most = (sample.pageCount - sample.visitedPages) * sample.pageRows;
+/** The tick removed some of them; pages that it visited have none left, and the others hold no more than pages do. */
+function minus(before: Estimate, removed: number, samples: readonly Sample[]): Estimate {
+  const most = samples.reduce(
+    (sum, { pageCount, visitedPages, pageRows }) => sum + (pageCount - visitedPages) * pageRows,
+    0,
+  );
   const within = (rows: number) => Math.max(0, Math.min(most, rows - removed));
   const rows = within(before.rows);
   return {
@@ -81,46 +110,22 @@ function minus(before: Estimate, removed: number, sample: Sample): Estimate {
 }
 
 /**
- * Partitions are drawn from independently: errors add up in squares. Half the width of each interval is taken for both sides,
- * since a sum is nearly symmetric where its parts are not: those that found little lie far from their upper bound.
+ * Wilson's score interval with continuity correction, for a mean share of so many independent looks: it stays honest where
+ * few pages or none have such rows, and a mean and its error would say "exactly none".
  */
-function sum(parts: readonly Estimate[]): Estimate {
-  const [only, ...others] = parts;
-  if (only !== undefined && others.length === 0) return only;
-  const add = (of: (part: Estimate) => number) => parts.reduce((total, part) => total + of(part), 0);
-  const rows = add((part) => part.rows);
-  const error = Math.sqrt(add((part) => ((part.high - part.low) / 2) ** 2));
-  return { rows, low: Math.max(0, rows - error), high: rows + error, bytes: add((part) => part.bytes) };
-}
-
-/**
- * The interval of the mean share of a page that the rows take, as Wilson's score interval with continuity correction has
- * it for a share: it stays honest where few pages or none have such rows, and a mean and its error would say "exactly
- * none". Pages are clusters (rows that came together expire together), so their number counts, not that of the rows; where
- * pages are alike, fewer would have told as much.
- */
-function intervalOfMean(sample: Sample, { rows, squares }: Tally): readonly [low: number, high: number] {
-  const { pageCount, drawnPages: drawn, pageRows } = sample;
-  if (pageRows === 0) return [0, 0];
-  const mean = rows / drawn / pageRows;
-  if (drawn >= pageCount) return [mean, mean];
-  const variance = drawn > 1 ? (squares / pageRows ** 2 - drawn * mean ** 2) / (drawn - 1) : Infinity;
-  const asBinomial = variance > 0 ? (mean * (1 - mean)) / variance : mean * (1 - mean) > 0 ? pageRows : 1;
-  const unseen = 1 - drawn / pageCount;
-  const n = (drawn * Math.min(pageRows, Math.max(1, asBinomial))) / unseen;
-  return wilson(mean, n, quantile(drawn));
-}
-
-function wilson(mean: number, n: number, z: number): readonly [number, number] {
+function wilson(mean: number, n: number, z: number): readonly [low: number, high: number] {
   const bound = (sign: 1 | -1) => {
     const spread = z * z - 1 / n + 4 * n * mean * (1 - mean) - sign * (4 * mean - 2);
     const half = z * Math.sqrt(Math.max(0, spread)) + 1;
     return (2 * n * mean + z * z + sign * half) / (2 * (n + z * z));
   };
-  return [mean === 0 ? 0 : Math.max(0, bound(-1)), mean === 1 ? 1 : Math.min(1, bound(1))];
+  return [mean === 0 ? 0 : Math.max(0, bound(-1)), Math.min(1, bound(1))];
 }
 
-/** Of Student's distribution for 95 %, near enough: the error is itself taken from few pages. */
-function quantile(drawn: number): number {
-  return 1.96 + 2.4 / Math.max(1, drawn - 1);
+/**
+ * Of Student's distribution for 95 %, near enough, since the error is itself taken from few pages; and a little more, since
+ * what pages have is not distributed evenly to both sides.
+ */
+function quantile(degrees: number): number {
+  return 2.1 + 2.4 / Math.max(1, degrees);
 }

@@ -44,6 +44,8 @@ export interface PageBatch {
   readonly namespace?: string;
   /** Only looks. Default false. */
   readonly dryRun?: boolean;
+  /** When the partition was sampled before, on the database's clock. */
+  readonly sampleTime?: number;
 }
 
 export interface SweptPages {
@@ -52,5 +54,7 @@ export interface SweptPages {
   /** What was on the pages, by page and namespace; pages without rows are not named. */
   readonly counts: readonly PageCount[];
   readonly removed: ReadonlyMap<string, number>;
+  /** Of these, what had expired when the partition was sampled. Default: all. */
+  readonly removedOfSample?: ReadonlyMap<string, number>;
   readonly stripped: ReadonlyMap<string, number>;
 }

@@ -46,7 +46,7 @@ export function createSweepStore(pool: Pool): SweepTarget {
   };
 }
 
-function rowOf({ partition, pages, pass, namespace, dryRun }: PageBatch) {
+function rowOf({ partition, pages, pass, namespace, dryRun, sampleTime }: PageBatch) {
   return {
     partition,
     pages,
@@ -54,6 +54,7 @@ function rowOf({ partition, pages, pass, namespace, dryRun }: PageBatch) {
     pass_to: pass?.toPage ?? null,
     namespace: namespace ?? null,
     dry_run: dryRun ?? false,
+    sample_time_ms: sampleTime ?? null,
   };
 }
 
@@ -61,8 +62,8 @@ function sweptPagesOf(rows: readonly QueryRow[]): SweptPages | undefined {
   const ofKind = (kind: string) => rows.filter((row) => row['kind'] === kind);
   const [claimed] = ofKind('claimed');
   if (claimed === undefined) return undefined;
-  const byNamespace = (kind: string) =>
-    new Map(ofKind(kind).map((row) => [row['namespace'] as string, Number(row['live'])]));
+  const byNamespace = (kind: string, column = 'live') =>
+    new Map(ofKind(kind).map((row) => [row['namespace'] as string, Number(row[column])]));
   return {
     nowTime: claimed['now_time'] as number,
     counts: ofKind('found').map((row) => ({
@@ -76,6 +77,7 @@ function sweptPagesOf(rows: readonly QueryRow[]): SweptPages | undefined {
       oldestExpiredMs: row['oldest_expired_ms'] as number,
     })),
     removed: byNamespace('removed'),
+    removedOfSample: byNamespace('removed', 'expired'),
     stripped: byNamespace('stripped'),
   };
 }

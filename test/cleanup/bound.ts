@@ -1,5 +1,5 @@
 /**
- * `npx tsx test/cleanup/bound.ts [--minutes 10]`: records arrive steadily and expire after a minute; the real sampler ticks over a
+ * `npx tsx test/cleanup/bound.ts [--minutes 10] [--rate 500]`: records arrive steadily and expire after a minute; the real sampler ticks over a
  * real Postgres with its default settings. After each tick everything is counted, and compared with the bound that
  * src/cleanup/README.md derives and with the estimates.
  */
@@ -10,11 +10,13 @@ import { realSurroundings } from '../../src/cleanup/surroundings.js';
 import { tick } from '../../src/cleanup/tick.js';
 import { samplerSettings } from '../../src/cli/run-server.js';
 import { loadConfig } from '../../src/config.js';
-import { estimateStore, type Estimate } from '../../src/core/estimate.js';
+import { estimateStore, type Estimate, type Estimates } from '../../src/core/estimate.js';
 import { migrate } from '../../src/store/migrate.js';
 import { openStore, type OpenStore } from '../../src/store/open-store.js';
 import { startScratchPostgres } from '../support/scratch-postgres.js';
 import { storeOptions } from '../support/store.js';
+import { Judged } from './coverage.js';
+import { overhangBound, unluckyThreshold } from './theory.js';
 
 const { values } = parseArgs({
   options: { minutes: { type: 'string', default: '10' }, rate: { type: 'string', default: '500' } },
@@ -23,12 +25,14 @@ const minutes = Number(values.minutes);
 const perSecond = Number(values.rate);
 const retentionMs = 60_000;
 const tickMs = 10_000;
+const partitionCount = 16;
+const arrivedRows = (perSecond * tickMs) / 1000;
 const namespaces = ['orders', 'payments', 'refunds'];
 const settings = samplerSettings(loadConfig(undefined));
 
 const say = (text: string) => void process.stdout.write(`${text}\n`);
 const postgres = await startScratchPostgres();
-await migrate(postgres.url);
+await migrate(postgres.url, partitionCount);
 const opened = await openStore(storeOptions(postgres.url));
 const client = new pg.Client(postgres.url);
 await client.connect();
@@ -48,8 +52,12 @@ async function run(): Promise<void> {
   try {
     for (let at = 1; performance.now() < endTime; at += 1) {
       const nextTime = performance.now() + tickMs;
-      const outcome = await tick(opened.sweepTarget, settings, surroundings, () => undefined);
-      const line = judge.note(await countAll(), await estimates(opened), at * tickMs > 2 * retentionMs);
+      const steady = at * tickMs > 2 * retentionMs;
+      if (steady) judge.noteBefore(await countExpired());
+      const outcome = await tick(opened.sweepTarget, settings, surroundings, (_, __, durationMs) =>
+        judge.batchMs.push(durationMs),
+      );
+      const line = judge.note(await countAll(), await estimates(opened), steady);
       say(`${String((at * tickMs) / 1000).padStart(5)} s  ${outcome.padEnd(6)}  ${line}`);
       await sleep(Math.max(0, nextTime - performance.now()));
     }
@@ -91,6 +99,7 @@ async function arrive(signal: AbortSignal): Promise<void> {
 
 interface Truth {
   readonly partition: string;
+  readonly namespace: string;
   readonly live: number;
   readonly expired: number;
   /** Also what expired since the sample. */
@@ -102,8 +111,8 @@ interface Truth {
  * estimate.
  */
 async function countAll(): Promise<readonly Truth[]> {
-  const { rows } = await client.query<Record<string, string>>(
-    `SELECT s.partition,
+  const { rows } = await client.query<Record<string, string | null>>(
+    `SELECT s.partition, r.namespace,
        count(r.key) FILTER (WHERE r.record_expire_time > s.time AND r.create_time <= s.time) AS live,
        count(r.key) FILTER (WHERE r.record_expire_time <= s.time) AS expired,
        count(r.key) FILTER (WHERE r.record_expire_time <= now()) AS expired_now
@@ -112,14 +121,22 @@ async function countAll(): Promise<readonly Truth[]> {
        WHERE sample IS NOT NULL
      ) s
      LEFT JOIN (onceward.record r JOIN pg_class c ON c.oid = r.tableoid) ON c.relname = s.partition
-     GROUP BY s.partition`,
+     GROUP BY s.partition, r.namespace`,
   );
-  return rows.map(({ partition = '', live, expired, expired_now: expiredNow }) => ({
-    partition,
+  return rows.map(({ partition, namespace, live, expired, expired_now: expiredNow }) => ({
+    partition: partition ?? '',
+    namespace: namespace ?? '',
     live: Number(live),
     expired: Number(expired),
     expiredNow: Number(expiredNow),
   }));
+}
+
+async function countExpired(): Promise<number> {
+  const { rows } = await client.query<{ count: string }>(
+    'SELECT count(*) FROM onceward.record WHERE record_expire_time <= now()',
+  );
+  return Number(rows[0]?.count);
 }
 
 async function estimates({ sweepTarget }: OpenStore) {
@@ -131,47 +148,32 @@ async function estimates({ sweepTarget }: OpenStore) {
   };
 }
 
-/** Intervals that were looked at, and how many of them held what was counted. */
-class Coverage {
-  #held = 0;
-  #seen = 0;
-
-  note({ low, high }: Estimate, truth: number): void {
-    this.#seen += 1;
-    if (low <= truth && truth <= high) this.#held += 1;
-  }
-
-  toString(): string {
-    return `${this.#held} of ${this.#seen}, ${((100 * this.#held) / this.#seen).toFixed(1)} %`;
-  }
-}
-
 class Judge {
-  readonly #coverage = {
-    'live, all': new Coverage(),
-    'expired, all': new Coverage(),
-    'live, by partition': new Coverage(),
-    'expired, by partition': new Coverage(),
-  };
-  readonly #overhangs: number[] = [];
+  readonly batchMs: number[] = [];
+  readonly #judged = new Map<string, Judged>();
+  readonly #before: number[] = [];
+  readonly #after: number[] = [];
+  readonly #lives: number[] = [];
   #exceeded = 0;
+
+  noteBefore(overhang: number): void {
+    this.#before.push(overhang);
+  }
 
   /** `steady`: from here on it counts. */
   note(truth: readonly Truth[], estimated: Awaited<ReturnType<typeof estimates>>, steady: boolean): string {
-    const live = truth.reduce((sum, each) => sum + each.live, 0);
-    const expired = truth.reduce((sum, each) => sum + each.expired, 0);
-    const overhang = truth.reduce((sum, each) => sum + each.expiredNow, 0);
-    const bound = boundOf(live);
+    const { live, expired, expiredNow: overhang } = sumOf(truth);
+    const bound = overhangBound(live, arrivedRows, settings.threshold);
     if (steady) {
-      this.#overhangs.push(overhang);
+      this.#after.push(overhang);
+      this.#lives.push(live);
       if (overhang > bound) this.#exceeded += 1;
-      this.#coverage['live, all'].note(estimated.all.live, live);
-      this.#coverage['expired, all'].note(estimated.all.expired, expired);
-      for (const each of truth) {
-        const of = estimated.byPartition.get(each.partition);
-        if (of === undefined) continue;
-        this.#coverage['live, by partition'].note(of.live, each.live);
-        this.#coverage['expired, by partition'].note(of.expired, each.expired);
+      this.#judge('', estimated.all, { live, expired });
+      for (const [name, of] of estimated.byPartition) {
+        this.#judge(' by partition', of, sumOf(truth.filter(({ partition }) => partition === name)));
+      }
+      for (const [name, of] of estimated.all.namespaces) {
+        this.#judge(' by namespace', of, sumOf(truth.filter(({ namespace }) => namespace === name)));
       }
     }
     const interval = ({ rows, low, high }: Estimate) =>
@@ -182,23 +184,51 @@ class Judge {
     );
   }
 
-  report(): void {
-    const mean = this.#overhangs.reduce((sum, each) => sum + each, 0) / this.#overhangs.length;
-    say(
-      `\noverhang after a tick: mean ${mean.toFixed(0)}, most ${Math.max(...this.#overhangs)} rows; ` +
-        `above the bound ${this.#exceeded} times of ${this.#overhangs.length}`,
-    );
-    for (const [what, coverage] of Object.entries(this.#coverage)) {
-      say(`95 % intervals that held the count (${what}): ${String(coverage)}`);
+  #judge(of: string, estimated: Estimates, truth: Pick<Truth, 'live' | 'expired'>): void {
+    for (const kind of ['live', 'expired'] as const) {
+      const judged = this.#judged.get(kind + of) ?? new Judged();
+      judged.add(estimated[kind], truth[kind]);
+      this.#judged.set(kind + of, judged);
     }
+  }
+
+  report(): void {
+    const live = mean(this.#lives);
+    const unlucky = unluckyThreshold(settings.threshold, settings.batchPages * partitionCount);
+    say(
+      `\noverhang after a tick: mean ${mean(this.#after).toFixed(0)}, most ${Math.max(...this.#after)} rows; ` +
+        `above the bound ${this.#exceeded} times of ${this.#after.length}`,
+    );
+    say(
+      `overhang before a tick: mean ${mean(this.#before).toFixed(0)}, most ${Math.max(...this.#before)} rows; ` +
+        `bound of the mean ${overhangBound(live, arrivedRows, settings.threshold).toFixed(0)}, ` +
+        `of a moment ${overhangBound(live, arrivedRows, unlucky).toFixed(0)}`,
+    );
+    for (const [what, { times, held, share, rows, truth }] of this.#judged) {
+      const error = (100 * (rows - truth)) / truth;
+      say(
+        `95 % intervals that held the count (${what}): ${held} of ${times}, ${(100 * share).toFixed(1)} %; ` +
+          `mean error ${error.toFixed(1)} %`,
+      );
+    }
+    const sorted = [...this.batchMs].sort((a, b) => a - b);
+    const quantile = (share: number) => (sorted[Math.floor(share * (sorted.length - 1))] ?? NaN).toFixed(1);
+    say(`${sorted.length} batches, median ${quantile(0.5)} ms, 99 % below ${quantile(0.99)} ms`);
     if (this.#exceeded > 0) process.exitCode = 1;
   }
 }
 
-/** θ / (1 − θ) of the live rows, and what expires between two ticks. */
-function boundOf(live: number): number {
-  const { threshold } = settings;
-  return (threshold / (1 - threshold)) * live + perSecond * (tickMs / 1000);
+function sumOf(truth: readonly Truth[]): Pick<Truth, 'live' | 'expired' | 'expiredNow'> {
+  const add = (of: (each: Truth) => number) => truth.reduce((sum, each) => sum + of(each), 0);
+  return {
+    live: add(({ live }) => live),
+    expired: add(({ expired }) => expired),
+    expiredNow: add(({ expiredNow }) => expiredNow),
+  };
+}
+
+function mean(all: readonly number[]): number {
+  return all.reduce((sum, each) => sum + each, 0) / all.length;
 }
 
 // Last, when everything above is there.

@@ -1,5 +1,6 @@
 -- Looks at pages of one partition; removes what is expired there, and strips results that are down to a tombstone.
 -- in: partition text, pages bigint[], pass_from bigint, pass_to bigint, namespace text, dry_run boolean
+-- in: sample_time_ms float8
 WITH
 -- Its lock goes with the statement: no other process is at the partition, and none that died keeps it. What a crash
 -- takes back is swept again, so that the commit waits for no disk.
@@ -49,7 +50,7 @@ expired AS MATERIALIZED (
 removed AS (
   DELETE FROM :partition r
   WHERE r.ctid = ANY (ARRAY(SELECT e.tid FROM expired e)) AND r.record_expire_time <= now()
-  RETURNING r.namespace
+  RETURNING r.namespace, r.record_expire_time
 ),
 strippable AS MATERIALIZED (
   SELECT r.ctid AS tid
@@ -72,7 +73,11 @@ SELECT
   now() AS now_time
 FROM found GROUP BY page, namespace
 UNION ALL
-SELECT 'removed', NULL, namespace, count(*), 0, 0, 0, 0, 0, now() FROM removed GROUP BY namespace
+SELECT
+  'removed', NULL, r.namespace, count(*),
+  count(*) FILTER (WHERE i.sample_time_ms IS NULL OR r.record_expire_time <= to_timestamp(i.sample_time_ms / 1000)),
+  0, 0, 0, 0, now()
+FROM removed r CROSS JOIN :in i GROUP BY r.namespace
 UNION ALL
 SELECT 'stripped', NULL, namespace, count(*), 0, 0, 0, 0, 0, now() FROM stripped GROUP BY namespace
 UNION ALL
