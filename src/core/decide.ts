@@ -49,8 +49,13 @@ export function decideBegin(record: KeyRecord, question: BeginQuestion, nowTime:
       return { kind: 'indeterminate', record };
     case 'COMPLETED':
     case 'FAILED':
-      return { kind: record.resultExpireTime > nowTime ? 'replay' : 'result_expired', record };
+      return { kind: isKept(record, nowTime) ? 'replay' : 'result_expired', record };
   }
+}
+
+/** A result that is gone was stripped, after `nowTime` and before the reading: by then it had expired. */
+function isKept({ resultExpireTime, result }: FinishedRecord, nowTime: number): boolean {
+  return resultExpireTime > nowTime && result !== undefined;
 }
 
 function decideInProgress(record: InProgressRecord, question: BeginQuestion, nowTime: number): BeginDecision {

@@ -47,6 +47,7 @@ describe('what Begin decides', () => {
     ['failed', finished({ state: 'FAILED' }), {}, 'replay'],
     ['completed, past retention', finished({ resultExpireTime: now }), {}, 'result_expired'],
     ['failed, past retention', finished({ state: 'FAILED', resultExpireTime: now }), {}, 'result_expired'],
+    ['completed, stripped since now', finished({ result: undefined }), {}, 'result_expired'],
     ['completed for ever', finished({ resultExpireTime: Infinity }), {}, 'replay'],
     ['lapsed, abandoned', inProgress({ ...lapsed, ...expired }), {}, 'renew'],
     ['released, abandoned', released(expired), {}, 'renew'],

@@ -52,7 +52,7 @@ export function finished(more: Partial<FinishedRecord> = {}): FinishedRecord {
     finishTime: now - 1000,
     resultExpireTime: now + 30_000,
     resultDigest: Buffer.alloc(16, 1),
-    result: undefined,
+    result: { payload: Buffer.from('done'), payloadOmitted: false, code: 0, envelope: Buffer.alloc(0) },
     ...more,
   };
 }
