@@ -72,7 +72,8 @@ export class Budget {
       for (const rows of counts?.values() ?? []) this.#rows += rows;
     }
     this.#braked ||= durationMs > this.#limits.maxLatencyMs;
-    await pause(durationMs * restRatio);
+    // Who was stopped for an hour has measured that hour, and is not to rest for four.
+    await pause(Math.min(durationMs, this.#limits.timeBudgetMs) * restRatio);
     return { swept, durationMs };
   }
 }
