@@ -9,10 +9,13 @@ export const rooms = {
   store: ['core', 'telemetry'],
   cleanup: ['core', 'telemetry'],
   rpc: ['core', 'coordinator', 'telemetry', 'gen'],
-  client: ['core', 'telemetry', 'gen'],
+  client: ['core', 'cleanup', 'telemetry', 'gen'],
   console: ['core', 'coordinator', 'telemetry'],
   cli: ['core', 'gen', 'telemetry', 'coordinator', 'store', 'cleanup', 'rpc', 'client', 'console'],
 };
+
+/** Files that a room may not import although it may import their room. */
+export const withheld = { client: ['cleanup/sampler', 'cleanup/schedule'] };
 
 /** Which rooms may import a package; a package that is not named here is at home in no room. */
 export const homes = {
@@ -57,6 +60,7 @@ function lawOfRoom(room) {
   const packages = Object.keys(homes).filter((name) => !homes[name].includes(room));
   const groups = [
     ...foreign.flatMap((other) => [`../${other}/*`, `../../${other}/*`]),
+    ...(withheld[room] ?? []).map((file) => `../${file}.js`),
     ...packages.flatMap((name) => [name, `${name}/*`]),
     ...(configReaders.includes(room) ? [] : ['../config.js', '../../config.js']),
   ];

@@ -75,6 +75,9 @@ const schema = z.strictObject({
   logLevel: z.enum(logLevels).default('info'),
 });
 
+/** Every setting there is. */
+export const settingNames: readonly string[] = Object.keys(schema.shape);
+
 /** OpenTelemetry's own name for `otlpEndpoint`; empty counts as absent. */
 const standardOtlpEndpoint = 'OTEL_EXPORTER_OTLP_ENDPOINT';
 
@@ -140,9 +143,7 @@ function readFile(path: string): Readonly<Record<string, unknown>> {
 }
 
 function readEnvironment(): Readonly<Record<string, string | undefined>> {
-  return Object.fromEntries(
-    Object.keys(schema.shape).map((name) => [name, process.env[environmentName(name)]]),
-  );
+  return Object.fromEntries(settingNames.map((name) => [name, process.env[environmentName(name)]]));
 }
 
 function environmentName(name: string): string {

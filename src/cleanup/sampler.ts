@@ -1,12 +1,10 @@
-import { randomInt } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { estimateStore } from '../core/estimate.js';
 import type { SweepTarget } from '../core/sweep-target.js';
 import type { Log } from '../telemetry/log.js';
 import type { StoreView, SweepInstruments } from '../telemetry/sweep-instruments.js';
 import type { TickOutcome } from './budget.js';
 import { startSchedule } from './schedule.js';
-import type { Surroundings } from './surroundings.js';
+import { realSurroundings } from './surroundings.js';
 import { tick, type OnBatch, type TickSettings } from './tick.js';
 
 export interface SamplerOptions {
@@ -73,18 +71,8 @@ export class Sampler {
     const { target, settings, instruments } = this.#options;
     // Half of the interval: ticks of one moment come within the jitter, and the next ones must not be refused.
     if (!(await target.claimTick(this.#intervalMs / 2))) return 'elsewhere';
-    return tick(target, settings, surroundings(this.#stopping.signal), observedBy(instruments));
+    return tick(target, settings, realSurroundings(this.#stopping.signal), observedBy(instruments));
   }
-}
-
-function surroundings(signal: AbortSignal): Surroundings {
-  return {
-    random: () => randomInt(2 ** 47) / 2 ** 47,
-    clock: () => performance.now(),
-    // Whoever stops it is not to wait for a rest.
-    pause: (ms) => sleep(ms, undefined, { signal }).catch(() => undefined),
-    signal,
-  };
 }
 
 function observedBy(instruments: SweepInstruments): OnBatch {

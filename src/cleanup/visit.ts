@@ -1,5 +1,5 @@
-import { sampleOf, type Sample } from '../core/sample.js';
-import type { PageBatch, PageCount, SweptPages, SweptPartition } from '../core/sweep-target.js';
+import { sampleOf, type DrawnPages, type PageCount, type Sample } from '../core/sample.js';
+import type { PageBatch, SweptPages, SweptPartition } from '../core/sweep-target.js';
 import { PageDraw, type Random } from './pages.js';
 
 /** Sweeps a batch; undefined when another process was at the partition. */
@@ -10,7 +10,7 @@ export class Visit {
   readonly #partition: SweptPartition;
   readonly #draw: PageDraw;
   /** Of the first batch: how many more follow depends on what they find, so these alone tell what there is without bias. */
-  #first: { readonly drawnPages: number; readonly counts: readonly PageCount[] } | undefined;
+  #first: Pick<DrawnPages, 'time' | 'drawnPages' | 'counts'> | undefined;
   readonly #removed = new Map<string, number>();
   #share = 0;
 
@@ -39,14 +39,14 @@ export class Visit {
     for (const [namespace, rows] of swept.removed) {
       this.#removed.set(namespace, (this.#removed.get(namespace) ?? 0) + rows);
     }
-    this.#first ??= { drawnPages: pages.length, counts: swept.counts };
+    this.#first ??= { time: swept.nowTime, drawnPages: pages.length, counts: swept.counts };
   }
 
   /** Undefined when no pages could be swept. */
   sample(): { readonly partition: string; readonly sample: Sample } | undefined {
     if (this.#first === undefined) return undefined;
-    const { name, pageCount, nowTime: time } = this.#partition;
-    const pages = { ...this.#first, time, pageCount, visitedPages: this.#draw.drawn };
+    const { name, pageCount } = this.#partition;
+    const pages = { ...this.#first, pageCount, visitedPages: this.#draw.drawn };
     return { partition: name, sample: sampleOf(pages, this.#removed) };
   }
 }

@@ -1,14 +1,6 @@
 import { jsonCodec, type Codec } from './codec.js';
 import type { Operation } from './operation.js';
-
-/** A database handle inside of an open transaction: of `pg`, or made of any other client by one function. */
-export interface ReceiptHandle {
-  /** Answers the rows, alone or as `rows`. */
-  query(
-    text: string,
-    values: unknown[],
-  ): PromiseLike<{ readonly rows: readonly unknown[] } | readonly unknown[]>;
-}
+import { rowsOf, type ReceiptHandle } from './receipt-handle.js';
 
 /**
  * Does something in the service's own Postgres exactly once: the receipt commits together with the business rows, or not at all. When the
@@ -50,11 +42,6 @@ const readReceipt = `
 const keepResult = `
   UPDATE onceward_receipt SET result = $4 WHERE namespace = $1 AND scope = $2 AND key = $3
   RETURNING 1`;
-
-async function rowsOf<Row>(db: ReceiptHandle, text: string, values: unknown[]): Promise<readonly Row[]> {
-  const answer = await db.query(text, values);
-  return ('rows' in answer ? answer.rows : answer) as readonly Row[];
-}
 
 /** A byte in front tells no value from an empty one. */
 function encoded<T>(value: T, codec: Codec<T>): Buffer {

@@ -76,6 +76,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     const offsetMs = sync.clockOffsetMs();
     return offsetMs === undefined ? undefined : offsetMs / 1000;
   });
+  instruments.exportTotal('storeTokens', () => sync.tokensDrawn);
   const flights = new Flights();
   const parts: Parts = {
     store,

@@ -20,6 +20,9 @@ export class Sync {
   readonly #namespaces: Namespaces;
   readonly #onReachable: (reachable: boolean) => void;
   #revision = noPast;
+  /** Of the first successful poll, and of the last. */
+  #firstToken: bigint | undefined;
+  #lastToken = 0n;
   /** When the last successful poll was sent, and the database time it brought. */
   #sentTime = -Infinity;
   #databaseTime = 0;
@@ -52,6 +55,11 @@ export class Sync {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
+  }
+
+  /** Fencing tokens drawn since the start, by whatever process. Their number, not the last one: tokens are nobody else's to know. */
+  get tokensDrawn(): number {
+    return Number(this.#lastToken - (this.#firstToken ?? 0n));
   }
 
   /** Whether operators' changes up to a moment ago are known here. */
@@ -96,12 +104,14 @@ export class Sync {
     }
   }
 
-  #apply({ revision, nowTime, actions }: SyncAnswer): void {
+  #apply({ revision, nowTime, fencingToken, actions }: SyncAnswer): void {
     for (const { action, ref } of actions) {
       if (action === 'put-namespace') this.#namespaces.drop(ref.namespace);
       else this.#cache.remove(identityOf(ref));
     }
     this.#revision = revision;
+    this.#firstToken ??= fencingToken;
+    this.#lastToken = fencingToken;
     this.#databaseTime = nowTime;
   }
 

@@ -78,13 +78,17 @@ function minus(before: Estimate, removed: number, sample: Sample): Estimate {
   };
 }
 
-/** Partitions are drawn from independently: the distances to the bounds add up as errors do, in squares. */
+/**
+ * Partitions are drawn from independently: errors add up in squares. Half the width of each interval is taken for both sides,
+ * since a sum is nearly symmetric where its parts are not: those that found little lie far from their upper bound.
+ */
 function sum(parts: readonly Estimate[]): Estimate {
+  const [only, ...others] = parts;
+  if (only !== undefined && others.length === 0) return only;
   const add = (of: (part: Estimate) => number) => parts.reduce((total, part) => total + of(part), 0);
   const rows = add((part) => part.rows);
-  const low = Math.sqrt(add((part) => (part.rows - part.low) ** 2));
-  const high = Math.sqrt(add((part) => (part.high - part.rows) ** 2));
-  return { rows, low: Math.max(0, rows - low), high: rows + high, bytes: add((part) => part.bytes) };
+  const error = Math.sqrt(add((part) => ((part.high - part.low) / 2) ** 2));
+  return { rows, low: Math.max(0, rows - error), high: rows + error, bytes: add((part) => part.bytes) };
 }
 
 /**

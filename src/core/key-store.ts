@@ -34,7 +34,7 @@ export interface KeyStore {
   readNamespace(name: string): Promise<Namespace | undefined>;
   listNamespaces(): Promise<readonly Namespace[]>;
   listAudit(filter: AuditFilter): Promise<readonly AuditEntry[]>;
-  /** What operators did after `revision`, oldest first, and the database's time. One transaction sees both. */
+  /** What operators did after `revision`, oldest first, the database's time, and the last token. One transaction sees them. */
   sync(revision: bigint): Promise<SyncAnswer>;
 
   /** Signals from this and other processes; a help, never relied upon. */
@@ -170,5 +170,7 @@ export interface AuditEntry {
 export interface SyncAnswer {
   readonly revision: bigint;
   readonly nowTime: number;
+  /** The last one drawn, by whatever process. */
+  readonly fencingToken: bigint;
   readonly actions: readonly { readonly action: AuditEntry['action']; readonly ref: KeyRef }[];
 }

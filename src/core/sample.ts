@@ -1,4 +1,17 @@
-import type { PageCount } from './sweep-target.js';
+/** Rows of one namespace on one page, as they were found. */
+export interface PageCount {
+  readonly page: number;
+  readonly namespace: string;
+  readonly live: number;
+  readonly expired: number;
+  /** Of the live ones: those whose result is expired and still there. */
+  readonly strippable: number;
+  /** Bytes of the rows, with TOAST and without indexes. */
+  readonly liveBytes: number;
+  readonly expiredBytes: number;
+  /** How long ago the oldest of the expired ones expired; 0 when there are none. */
+  readonly oldestExpiredMs: number;
+}
 
 /** What random pages of a partition showed; kept as JSON. */
 export interface Sample {
@@ -33,21 +46,17 @@ export interface Tally {
   readonly bytes: number;
 }
 
-/** Namespaces a sample names; a page may hold rows of dozens. */
-const maxNamespaces = 100;
+/** Namespaces that are told by name where there may be any number; the others are told together. */
+export const namedNamespaces = 100;
 export const otherNamespaces = '_other';
 
+/** Pages that were drawn at random, and what was on them; the first three as in the sample. */
+export interface DrawnPages extends Pick<Sample, 'time' | 'pageCount' | 'drawnPages' | 'visitedPages'> {
+  readonly counts: readonly PageCount[];
+}
+
 /** Makes the sample of pages that were drawn at random. `removed`: by namespace, in the whole tick. */
-export function sampleOf(
-  drawn: {
-    readonly time: number;
-    readonly pageCount: number;
-    readonly drawnPages: number;
-    readonly visitedPages: number;
-    readonly counts: readonly PageCount[];
-  },
-  removed: ReadonlyMap<string, number>,
-): Sample {
+export function sampleOf(drawn: DrawnPages, removed: ReadonlyMap<string, number>): Sample {
   const { counts, ...pages } = drawn;
   const named = namedOf(counts);
   const groups = new Map([...named, otherNamespaces].map((namespace) => [namespace, [] as PageCount[]]));
@@ -70,7 +79,7 @@ function namedOf(counts: readonly PageCount[]): ReadonlySet<string> {
   for (const { namespace, live, expired } of counts) {
     rows.set(namespace, (rows.get(namespace) ?? 0) + live + expired);
   }
-  const most = [...rows].sort(([, a], [, b]) => b - a).slice(0, maxNamespaces);
+  const most = [...rows].sort(([, a], [, b]) => b - a).slice(0, namedNamespaces);
   return new Set(most.map(([namespace]) => namespace));
 }
 

@@ -1,4 +1,4 @@
-import type { Sample } from './sample.js';
+import type { PageCount, Sample } from './sample.js';
 
 /**
  * The port of cleanup: tables whose rows expire, page by page. Times are the database's clock, ms since the epoch. Every
@@ -47,23 +47,10 @@ export interface PageBatch {
 }
 
 export interface SweptPages {
+  /** When. */
+  readonly nowTime: number;
   /** What was on the pages, by page and namespace; pages without rows are not named. */
   readonly counts: readonly PageCount[];
   readonly removed: ReadonlyMap<string, number>;
   readonly stripped: ReadonlyMap<string, number>;
-}
-
-/** Rows of one namespace on one page, as they were found. */
-export interface PageCount {
-  readonly page: number;
-  readonly namespace: string;
-  readonly live: number;
-  readonly expired: number;
-  /** Of the live ones: those whose result is expired and still there. */
-  readonly strippable: number;
-  /** Bytes of the rows, with TOAST and without indexes. */
-  readonly liveBytes: number;
-  readonly expiredBytes: number;
-  /** How long ago the oldest of the expired ones expired; 0 when there are none. */
-  readonly oldestExpiredMs: number;
 }

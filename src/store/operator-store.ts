@@ -74,7 +74,12 @@ export function operatorReads(pool: Pool): Reads {
       const actions = found
         .filter((row) => row['action'] !== null)
         .map((row) => ({ action: row['action'] as AuditEntry['action'], ref: refOf(row) }));
-      return { revision: first['revision'] as bigint, nowTime: first['now_time'] as number, actions };
+      return {
+        revision: first['revision'] as bigint,
+        nowTime: first['now_time'] as number,
+        fencingToken: first['fencing_token'] as bigint,
+        actions,
+      };
     },
   };
 }

@@ -59,10 +59,12 @@ function rowOf({ partition, pages, pass, namespace, dryRun }: PageBatch) {
 
 function sweptPagesOf(rows: readonly QueryRow[]): SweptPages | undefined {
   const ofKind = (kind: string) => rows.filter((row) => row['kind'] === kind);
-  if (ofKind('claimed').length === 0) return undefined;
+  const [claimed] = ofKind('claimed');
+  if (claimed === undefined) return undefined;
   const byNamespace = (kind: string) =>
     new Map(ofKind(kind).map((row) => [row['namespace'] as string, Number(row['live'])]));
   return {
+    nowTime: claimed['now_time'] as number,
     counts: ofKind('found').map((row) => ({
       page: Number(row['page']),
       namespace: row['namespace'] as string,

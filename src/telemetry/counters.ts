@@ -1,3 +1,5 @@
+import { namedNamespaces, otherNamespaces } from '../core/sample.js';
+
 /** Every counter of a coordinator process. */
 export const counterNames = [
   'begin.execute',
@@ -24,10 +26,6 @@ export const counterNames = [
 ] as const;
 export type CounterName = (typeof counterNames)[number];
 
-/** Namespaces that are counted by name; what comes in further ones is counted under `otherNamespaces`. */
-const maxNamespaces = 100;
-export const otherNamespaces = '_other';
-
 /** Counts since the start of the process, by namespace. */
 export class Counters {
   readonly #byNamespace = new Map<string, Map<CounterName, bigint>>();
@@ -37,7 +35,7 @@ export class Counters {
    * begins with it. More than are counted by name are let be, so that the places go to those that are used.
    */
   expectNamespaces(namespaces: readonly string[]): void {
-    if (namespaces.length <= maxNamespaces) for (const namespace of namespaces) this.#countsOf(namespace);
+    if (namespaces.length <= namedNamespaces) for (const namespace of namespaces) this.#countsOf(namespace);
   }
 
   /** The namespace must exist: others may be anything, put into the wrong field. */
@@ -60,7 +58,7 @@ export class Counters {
   #countsOf(namespace: string): Map<CounterName, bigint> {
     const known = this.#byNamespace.get(namespace);
     if (known !== undefined) return known;
-    const counted = this.#byNamespace.size < maxNamespaces ? namespace : otherNamespaces;
+    const counted = this.#byNamespace.size < namedNamespaces ? namespace : otherNamespaces;
     const counts = this.#byNamespace.get(counted) ?? new Map<CounterName, bigint>();
     this.#byNamespace.set(counted, counts);
     return counts;

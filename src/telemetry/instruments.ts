@@ -16,6 +16,8 @@ export interface Instruments {
   readonly exportCounters: (counters: Counters) => void;
   /** The same for a number that goes up and down. */
   readonly exportLevel: (level: Level, read: () => number) => void;
+  /** The same for a number that only grows. */
+  readonly exportTotal: (total: Total, read: () => number) => void;
   /** The same for a number that makes no sum; undefined while there is none. */
   readonly exportGauge: (gauge: Gauge, read: () => number | undefined) => void;
 }
@@ -60,6 +62,15 @@ const gauges = {
 };
 export type Gauge = keyof typeof gauges;
 
+const totals = {
+  storeTokens: {
+    name: metricNames.storeTokens,
+    unit: '{token}',
+    description: 'Fencing tokens drawn from the store since the start of this process, by whatever process.',
+  },
+};
+export type Total = keyof typeof totals;
+
 export function createInstruments(meter: Meter): Instruments {
   const histogram = (name: string, unit: string, description: string, buckets: number[]) =>
     meter.createHistogram(name, { unit, description, advice: { explicitBucketBoundaries: buckets } });
@@ -97,6 +108,12 @@ export function createInstruments(meter: Meter): Instruments {
     exportLevel: (level, read) => {
       const { name, ...options } = levels[level];
       meter.createObservableUpDownCounter(name, options).addCallback((result) => {
+        result.observe(read());
+      });
+    },
+    exportTotal: (total, read) => {
+      const { name, ...options } = totals[total];
+      meter.createObservableCounter(name, options).addCallback((result) => {
         result.observe(read());
       });
     },

@@ -66,6 +66,7 @@ export const metricNames = {
   replayCacheSize: 'onceward.replay_cache.size',
   storeReachable: 'onceward.store.reachable',
   storeClockOffset: 'onceward.store.clock_offset',
+  storeTokens: 'onceward.store.tokens',
   statementDuration: 'db.client.operation.duration',
   laneQueueDuration: 'onceward.lane.queue.duration',
   laneBatchSize: 'onceward.lane.batch.size',

@@ -1,6 +1,6 @@
 import type { Attributes, Meter } from '@opentelemetry/api';
 import type { Estimates, StoreEstimates } from '../core/estimate.js';
-import type { PageCount } from '../core/sweep-target.js';
+import type { PageCount } from '../core/sample.js';
 import { attributeNames, sweepMetricNames } from './names.js';
 
 /** What the samples of all coordinators tell of the store. */
@@ -12,12 +12,22 @@ export interface StoreView {
   readonly passAgeMs: number;
 }
 
+/**
+ * How a tick ended: below the threshold everywhere; with its rows or time spent; for the database's sake; because the process
+ * stops; because another process has it; by an error.
+ */
+const tickOutcomes = ['done', 'budget', 'braked', 'stopped', 'elsewhere', 'failed'] as const;
+export type TickOutcome = (typeof tickOutcomes)[number];
+
 /** How a batch ended; `busy`: another process was at the partition. */
-export type BatchOutcome = 'done' | 'busy';
+const batchOutcomes = ['done', 'busy'] as const;
+export type BatchOutcome = (typeof batchOutcomes)[number];
+
+const retentions = ['live', 'strippable', 'expired'] as const;
 
 /** What is measured of cleanup. Counts are of this process; the gauges are of the store, the same in every process. */
 export interface SweepInstruments {
-  readonly addTick: (outcome: string) => void;
+  readonly addTick: (outcome: TickOutcome) => void;
   readonly addBatch: (outcome: BatchOutcome, durationMs: number) => void;
   readonly addRows: (removed: ReadonlyMap<string, number>, stripped: ReadonlyMap<string, number>) => void;
   /** Rows that random pages showed. */
@@ -40,6 +50,10 @@ export function createSweepInstruments(meter: Meter): SweepInstruments {
   const removedCount = counter(removed, 'Expired records removed.');
   const strippedCount = counter(stripped, 'Expired results stripped down to a tombstone.');
   const sampledCount = counter(sampled, 'Rows on the pages that the sampler drew.');
+  // Series that begin with their first count hide it from a rate.
+  for (const outcome of tickOutcomes) tickCount.add(0, { [attributeNames.outcome]: outcome });
+  for (const outcome of batchOutcomes) batchCount.add(0, { [attributeNames.outcome]: outcome });
+  for (const value of retentions) sampledCount.add(0, retention(value));
   return {
     addTick: (outcome) => tickCount.add(1, { [attributeNames.outcome]: outcome }),
     addBatch: (outcome, durationMs) => {
@@ -66,7 +80,7 @@ export function createSweepInstruments(meter: Meter): SweepInstruments {
   };
 }
 
-function retention(value: 'live' | 'strippable' | 'expired'): Attributes {
+function retention(value: (typeof retentions)[number]): Attributes {
   return { [attributeNames.retention]: value };
 }
 

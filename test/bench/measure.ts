@@ -61,7 +61,7 @@ export async function measurePgbench(rig: Rig, clients: number, seconds: number)
   };
 }
 
-async function orderLoad(load: Child, order: LoadOrder): Promise<LoadReport> {
+export async function orderLoad(load: Child, order: LoadOrder): Promise<LoadReport> {
   load.process.send(order);
   const ended = load.ended.then(() => {
     throw new Error('the load generator ended; its error is above');

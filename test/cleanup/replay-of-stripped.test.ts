@@ -10,8 +10,8 @@ test('a result that is stripped between the clock and the snapshot of a read is 
 }) => {
   const database = await createDatabase();
   onTestFinished(() => database.drop());
-  const { store, close } = await openTestStore(database.url, {}, { tombstoneRetentionMs: 3_600_000 });
-  onTestFinished(close);
+  const { store, ...opened } = await openTestStore(database.url, {}, { tombstoneRetentionMs: 3_600_000 });
+  onTestFinished(() => opened.close());
   const terms = termsOf('k');
   await store.finish(finishOf('k', await tokenOf(store.claimNew(terms))));
   await database.query(

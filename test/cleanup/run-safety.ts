@@ -115,7 +115,7 @@ export async function runSafety(options: SafetyOptions): Promise<SafetyReport> {
   while (performance.now() < endTime && !options.enough(await report()));
   stop.abort();
   await Promise.all([...working, ...samplers, sweeping]);
-  for (const { close } of stores) await close();
+  for (const store of stores) await store.close();
   return report();
 }
 

@@ -11,8 +11,8 @@ const seed = testSeed();
 let setup: TestSetup;
 beforeAll(async () => {
   console.log(`safety: ONCEWARD_TEST_SEED=${seed}`);
-  setup = await startSetup({ coordinators: 2, flags: { samplerSchedule: 'off' } });
-  await installSweepLog(setup.database.query);
+  setup = await startSetup({ coordinators: 2 });
+  await installSweepLog((text) => setup.database.query(text));
 });
 afterAll(() => setup.stop());
 

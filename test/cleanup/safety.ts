@@ -12,7 +12,7 @@ import { installSweepLog } from './sweep-log.js';
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
-    callers: { type: 'string', default: '200' },
+    callers: { type: 'string', default: '150' },
     seed: { type: 'string', default: String(Math.trunc(Math.random() * 2 ** 31)) },
   },
 });

@@ -3,10 +3,11 @@ import { expect, test } from 'vitest';
 import { deployedPath } from '../support/deployed.js';
 
 test.each([
-  ['check', 'alerts.yaml'],
-  ['test', 'alerts.test.yaml'],
-])('promtool %s rules %s', (verb, file) => {
-  const { status, stdout, stderr } = spawnSync('promtool', [verb, 'rules', deployedPath(file)], {
+  ['check', 'rules', 'alerts.yaml'],
+  ['test', 'rules', 'alerts.test.yaml'],
+  ['check', 'config', 'prometheus.yaml'],
+])('promtool %s %s %s', (verb, what, file) => {
+  const { status, stdout, stderr } = spawnSync('promtool', [verb, what, deployedPath(file)], {
     encoding: 'utf8',
   });
   expect(`${stdout}${stderr}`).toContain('SUCCESS');

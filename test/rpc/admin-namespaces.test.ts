@@ -201,7 +201,4 @@ describe('GetStats', () => {
     expect(partitions[0]?.name).toBe('record_0000');
     expect(partitions.every(({ totalBytes }) => totalBytes > 0n)).toBe(true);
   });
-  test('Sweep is not served yet', async () => {
-    expect(await caught(one.admin.sweep({}))).toMatchObject({ code: 12, fromCoordinator: false });
-  });
 });

@@ -95,6 +95,18 @@ test.each([1, 4, 64])('the first migration makes %i partitions when asked for th
   expect(await partitionsOf(database)).toBe(count);
 });
 
+test('a store from before the sampler gets a row for each of its partitions', async () => {
+  const database = await emptyDatabase();
+  await migrate(database.url, 4);
+  await database.query('DROP TABLE onceward.sampler, onceward.partition_sweep');
+  await database.query('DELETE FROM onceward.schema_migration WHERE version = 2');
+  await migrate(database.url);
+  const rows = await database.query<{ partition: string }>(
+    'SELECT partition FROM onceward.partition_sweep ORDER BY partition',
+  );
+  expect(rows.map(({ partition }) => partition)).toEqual([0, 1, 2, 3].map((i) => `record_000${i}`));
+});
+
 test('another partition count is refused later, with both counts and what to do', async () => {
   const database = await emptyDatabase();
   await migrate(database.url, 4);

@@ -17,7 +17,15 @@ export async function startCoordinator(
   databaseUrl: string,
   flags: ConfigFlags = {},
 ): Promise<TestCoordinator> {
-  const config = loadConfig(undefined, { port: 0, httpPort: 0, databaseUrl, logLevel: 'silent', ...flags });
+  const config = loadConfig(undefined, {
+    port: 0,
+    httpPort: 0,
+    databaseUrl,
+    logLevel: 'silent',
+    // Tests say themselves when something is swept.
+    samplerSchedule: 'off',
+    ...flags,
+  });
   const server = await runServer(config, createLog(config.logLevel));
   const address = `127.0.0.1:${server.rpcPort}`;
   const connection = connectCoordinator({ address });

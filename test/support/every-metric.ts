@@ -6,13 +6,15 @@ import { caught } from './caught.js';
 import type { TestCoordinator } from './coordinator.js';
 import type { TestDatabase } from './database.js';
 import { withoutDatabase } from './outage.js';
-import { lapse } from './time-travel.js';
+import { scrape, sumOf } from './prometheus.js';
+import { expireRecord, expireResult, lapse } from './time-travel.js';
 import { until } from './until.js';
 
 /** A little of everything that can happen to a key in namespace `test`, so that each metric has something to tell. */
 export async function makeEveryMetric(one: TestCoordinator, database: TestDatabase): Promise<void> {
   await finishInEveryWay(one, database);
   await waitForAnother(one);
+  await expire(one, database);
   await withoutDatabase(database, async () => {
     await until('a call fails for want of a store', async () => {
       const error = await caught(one.coordinator.begin(beginRequest('unreachable')));
@@ -41,6 +43,23 @@ async function finishInEveryWay(one: TestCoordinator, database: TestDatabase): P
   await execute(one, 'parked', { onLapse: OnLapse.PARK });
   await lapse(database, 'parked');
   expectOutcome(await coordinator.begin(beginRequest('parked')), 'indeterminate');
+}
+
+/** The sampler, which must be on, removes one record and strips another. */
+async function expire(one: TestCoordinator, database: TestDatabase): Promise<void> {
+  for (const key of ['removed', 'stripped']) {
+    const { fencingToken } = await execute(one, key);
+    await one.coordinator.complete({ ref: refOf(key), fencingToken, result: result('done') });
+  }
+  await expireRecord(database, 'removed');
+  await expireResult(database, 'stripped');
+  await until('the sampler came by', async () => {
+    const samples = await scrape(one);
+    return (
+      sumOf(samples, 'onceward_sweep_removed_total') > 0 &&
+      sumOf(samples, 'onceward_sweep_stripped_total') > 0
+    );
+  });
 }
 
 async function waitForAnother(one: TestCoordinator): Promise<void> {

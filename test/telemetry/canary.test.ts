@@ -4,7 +4,8 @@ import { BeginRequest } from '../../src/gen/onceward/v1/coordinator.js';
 import { beginRequest, expectOutcome } from '../support/calls.js';
 import { caught } from '../support/caught.js';
 import { startCollector, type Collector } from '../support/collector.js';
-import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
+import { startCoordinator, type TestCoordinator } from '../support/coordinator.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
 import { putNamespace } from '../support/namespaces.js';
 import { begin, rawClient } from '../support/raw-call.js';
 import { openSession } from '../support/session.js';
@@ -16,16 +17,18 @@ const firstToken = 7_301_942_650_123_777n;
 const tokenDigits = /73019426501237\d\d/;
 
 let collector: Collector;
-let setup: TestSetup;
+let database: TestDatabase;
 let one: TestCoordinator;
 beforeAll(async () => {
   collector = await startCollector();
-  setup = await startSetup({ flags: { otlpEndpoint: collector.url, statementTimeoutMs: 1000 } });
-  [one] = setup.coordinators as [TestCoordinator];
-  await setup.database.query(`ALTER SEQUENCE onceward.fencing_token RESTART WITH ${firstToken}`);
+  database = await createDatabase();
+  // Before the start: the number of tokens drawn since then is told, and must not look like one.
+  await database.query(`ALTER SEQUENCE onceward.fencing_token RESTART WITH ${firstToken}`);
+  one = await startCoordinator(database.url, { otlpEndpoint: collector.url, statementTimeoutMs: 1000 });
+  await putNamespace(one, 'test');
 });
 afterAll(async () => {
-  await setup.database.drop();
+  await database.drop();
   await collector.close();
 });
 

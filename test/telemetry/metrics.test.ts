@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { counterNames, Counters, otherNamespaces } from '../../src/telemetry/counters.js';
+import { otherNamespaces } from '../../src/core/sample.js';
+import { counterNames, Counters } from '../../src/telemetry/counters.js';
 import { counterMetrics, metricNames } from '../../src/telemetry/names.js';
 import { beginRequest, counterOf, execute, expectOutcome, refOf, result } from '../support/calls.js';
 import { caught } from '../support/caught.js';

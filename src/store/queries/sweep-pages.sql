@@ -68,11 +68,12 @@ SELECT
   count(*) FILTER (WHERE strippable) AS strippable,
   coalesce(sum(bytes) FILTER (WHERE NOT expired), 0) AS live_bytes,
   coalesce(sum(bytes) FILTER (WHERE expired), 0) AS expired_bytes,
-  coalesce(extract(epoch FROM max(now() - record_expire_time) FILTER (WHERE expired)) * 1000, 0)::float8 AS oldest_expired_ms
+  coalesce(extract(epoch FROM max(now() - record_expire_time) FILTER (WHERE expired)) * 1000, 0)::float8 AS oldest_expired_ms,
+  now() AS now_time
 FROM found GROUP BY page, namespace
 UNION ALL
-SELECT 'removed', NULL, namespace, count(*), 0, 0, 0, 0, 0 FROM removed GROUP BY namespace
+SELECT 'removed', NULL, namespace, count(*), 0, 0, 0, 0, 0, now() FROM removed GROUP BY namespace
 UNION ALL
-SELECT 'stripped', NULL, namespace, count(*), 0, 0, 0, 0, 0 FROM stripped GROUP BY namespace
+SELECT 'stripped', NULL, namespace, count(*), 0, 0, 0, 0, 0, now() FROM stripped GROUP BY namespace
 UNION ALL
-SELECT 'claimed', NULL, partition, 0, 0, 0, 0, 0, 0 FROM claimed
+SELECT 'claimed', NULL, partition, 0, 0, 0, 0, 0, 0, now() FROM claimed

@@ -222,6 +222,7 @@ export interface PartitionStats {
 
 /** A number of rows, estimated from random pages, without bias. */
 export interface Estimate {
+  /** The estimate. */
   rows: bigint;
   /** Lower bound of the 95 % confidence interval. */
   low: bigint;
