@@ -141,7 +141,9 @@ test(
   async () => {
     const database = await createSweptDatabase(rows);
     await database.slow(500);
-    const child = await startChildCoordinator(database.url, fast);
+    // Nothing but the stop ends the tick.
+    const endless = ['--sampler-time-budget-ms', '60000', '--sampler-row-budget', '100000'];
+    const child = await startChildCoordinator(database.url, [...fast, ...endless]);
     await database.untilBatch();
     const before = await database.due();
     const startTime = performance.now();
