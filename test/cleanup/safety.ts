@@ -32,7 +32,7 @@ try {
     text: string,
     parameters?: unknown[],
   ) => (await pool.query<Row>(text, parameters)).rows;
-  await installSweepLog(query);
+  await installSweepLog({ query });
   const args = ['--database-url', postgres.url, '--sampler-schedule', 'off'];
   // One answers from its replay cache, the other from the database alone.
   const children = [spawnServe(args), spawnServe([...args, '--replay-cache-bytes', '0'])];

@@ -52,7 +52,7 @@ test('coordinators killed during sweeps: nothing is stuck, nothing is swept twic
   for (const child of running) told = plus(told, await countsOf(child));
   for (const child of running) await child.stop();
 
-  const { removed, stripped, violations } = await readSweepLog(database.query);
+  const { removed, stripped, violations } = await readSweepLog(database);
   expect({ removed, stripped, violations }).toEqual({ removed: 6000, stripped: 700, violations: [] });
   expect(await keptRows(database)).toBe(200 + 700);
   expect(told.removed).toBeGreaterThan(0);
@@ -73,7 +73,7 @@ test('two coordinators side by side count together what the tables lost, exactly
   for (const child of running) await untilTickEnded(child);
   const [one, other] = await Promise.all(running.map(countsOf));
   expect(plus(one!, other!)).toEqual({ removed: 2000, stripped: 300 });
-  expect(await readSweepLog(database.query)).toMatchObject({ removed: 2000, stripped: 300, violations: [] });
+  expect(await readSweepLog(database)).toMatchObject({ removed: 2000, stripped: 300, violations: [] });
 });
 
 test(
@@ -127,9 +127,9 @@ test(
     // It can't count the batch whose answer was lost.
     expect(removed).toBeGreaterThan(0);
     expect(removed).toBeLessThan(2000);
-    expect(await readSweepLog(database.query)).toMatchObject({
-      removed: 4000,
-      stripped: 500,
+    expect(await readSweepLog(database)).toMatchObject({
+      removed: 2000,
+      stripped: 300,
       violations: [],
     });
   },
@@ -156,7 +156,7 @@ test(
     expect(left).toBeLessThan(before);
     expect(before - left).toBeLessThan(600);
     expect(left).toBeGreaterThan(0);
-    const log = await readSweepLog(database.query);
+    const log = await readSweepLog(database);
     expect(log.removed + log.stripped + left).toBe(2300);
     const connected = await database.query(
       `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'onceward%'`,

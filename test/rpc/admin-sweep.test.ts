@@ -125,5 +125,5 @@ test('a sweep that takes long goes on from call to call, and counts in each what
   expect(sum).toEqual({ removed: 400n, stripped: 80n });
   expect(swept.length).toBeGreaterThan(2);
   expect(swept).toEqual([...new Set(swept)].sort((a, b) => Number(a - b)));
-  expect(await readSweepLog(database.query)).toMatchObject({ removed: 400, stripped: 80, violations: [] });
+  expect(await readSweepLog(database)).toMatchObject({ removed: 400, stripped: 80, violations: [] });
 });

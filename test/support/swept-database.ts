@@ -25,18 +25,17 @@ export interface SweptRows {
 export async function createSweptDatabase(rows: SweptRows): Promise<SweptDatabase> {
   const database = await createDatabase();
   onTestFinished(() => database.drop());
-  const { query } = database;
-  await installSweepLog(query);
-  await query(slowing);
+  await installSweepLog(database);
+  await database.query(slowing);
   const add = async ({ expired, strippable, live }: SweptRows) => {
-    await insertRows(query, expired, "'-1 h'", "'-1 h'");
-    await insertRows(query, strippable, "'-1 h'", "'1 h'");
-    await insertRows(query, live, "'1 h'", "'1 h'");
+    await insertRows(database, expired, "'-1 h'", "'-1 h'");
+    await insertRows(database, strippable, "'-1 h'", "'1 h'");
+    await insertRows(database, live, "'1 h'", "'1 h'");
   };
-  await query(declaring);
+  await database.query(declaring);
   await add(rows);
   const due = async () => {
-    const [row] = await query<{ due: number }>(
+    const [row] = await database.query<{ due: number }>(
       `SELECT count(*)::int AS due FROM onceward.record
        WHERE record_expire_time <= now() OR (result_expire_time <= now() AND result_envelope IS NOT NULL)`,
     );
@@ -46,11 +45,11 @@ export async function createSweptDatabase(rows: SweptRows): Promise<SweptDatabas
     ...database,
     add,
     slow: async (ms) => {
-      await query('UPDATE slowing SET ms = $1', [ms]);
+      await database.query('UPDATE slowing SET ms = $1', [ms]);
     },
     untilBatch: async () => {
       await until('a batch is under way', async () => {
-        const sleeping = await query(
+        const sleeping = await database.query(
           `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`,
         );
         return sleeping.length > 0;
@@ -64,12 +63,12 @@ export async function createSweptDatabase(rows: SweptRows): Promise<SweptDatabas
 }
 
 async function insertRows(
-  query: TestDatabase['query'],
+  database: TestDatabase,
   count: number,
   resultEnds: string,
   recordEnds: string,
 ): Promise<void> {
-  await query(
+  await database.query(
     `INSERT INTO onceward.record (namespace, scope, key, state, on_lapse, attempt, fencing_token, create_time,
        finish_time, result_expire_time, record_expire_time, operation, result_code, result_digest, result_envelope,
        result_payload)
