@@ -35,6 +35,8 @@ export interface CallerOptions {
 const thinkMs = 120;
 /** A caller that waits for an end comes as long before or after it, at most, ms. */
 const aroundMs = 12;
+/** It does not wait for what takes longer, ms. */
+const patienceMs = 5000;
 /** How soon an end comes that is hurried, at most, ms. */
 const hurryMs = 250;
 /** Of calls on a record that is kept for ever, until another key. */
@@ -96,9 +98,9 @@ export class KeyCaller {
   }
 
   async #awaitEnd(signal: AbortSignal): Promise<void> {
-    const end = this.#model.endAt(Date.now()).from;
-    if (end === Infinity) return;
-    await pause(end - Date.now() + (this.#options.random() * 2 - 1) * aroundMs, signal);
+    const leftMs = this.#model.endAt(Date.now()).from - Date.now();
+    if (leftMs > patienceMs) return;
+    await pause(leftMs + (this.#options.random() * 2 - 1) * aroundMs, signal);
   }
 
   /** As if nobody had come back to it for the whole `abandoned_retention`. */

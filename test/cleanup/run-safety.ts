@@ -78,14 +78,14 @@ export async function runSafety(options: SafetyOptions): Promise<SafetyReport> {
   for (const [suffix, policy] of Object.entries(policies)) {
     await declare(coordinators[0]!, `${name}-${suffix}`, policy);
   }
-  await clearSweepLog(query);
+  await clearSweepLog(database);
   const counts = newCounts();
   const wrongAnswers: string[] = [];
   const stop = new AbortController();
   const { signal } = stop;
   setMaxListeners(0, signal);
   const report = async (): Promise<SafetyReport> => {
-    const { removed, stripped, renewed, violations } = await readSweepLog(query);
+    const { removed, stripped, renewed, violations } = await readSweepLog(database);
     return {
       counts: Object.assign(counts, { removed, stripped, renewed }),
       wrongAnswers,

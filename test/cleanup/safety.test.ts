@@ -12,7 +12,7 @@ let setup: TestSetup;
 beforeAll(async () => {
   console.log(`safety: ONCEWARD_TEST_SEED=${seed}`);
   setup = await startSetup({ coordinators: 2 });
-  await installSweepLog((text) => setup.database.query(text));
+  await installSweepLog(setup.database);
 });
 afterAll(() => setup.stop());
 

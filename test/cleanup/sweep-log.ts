@@ -1,6 +1,6 @@
 import type { TestDatabase } from '../support/database.js';
 
-type RunQuery = TestDatabase['query'];
+type Database = Pick<TestDatabase, 'query'>;
 
 /** What the tables' own triggers say of every row that went and every result that was stripped. */
 export interface SweepLog {
@@ -15,19 +15,19 @@ export interface SweepLog {
  * Logs in the transaction that did it, for every partition. The time of a statement is its now(): what expired after that
  * it must leave alone, however long it takes.
  */
-export async function installSweepLog(query: RunQuery): Promise<void> {
-  await query(schema);
+export async function installSweepLog(database: Database): Promise<void> {
+  await database.query(schema);
 }
 
-export async function clearSweepLog(query: RunQuery): Promise<void> {
-  await query('TRUNCATE sweep_log');
+export async function clearSweepLog(database: Database): Promise<void> {
+  await database.query('TRUNCATE sweep_log');
 }
 
-export async function readSweepLog(query: RunQuery): Promise<SweepLog> {
-  const counts = await query<{ kind: string; rows: number }>(
+export async function readSweepLog(database: Database): Promise<SweepLog> {
+  const counts = await database.query<{ kind: string; rows: number }>(
     'SELECT kind, count(*)::int AS rows FROM sweep_log GROUP BY kind',
   );
-  const found = await query<{ text: string }>(judgement);
+  const found = await database.query<{ text: string }>(judgement);
   const of = (kind: string) => counts.find((row) => row.kind === kind)?.rows ?? 0;
   return {
     removed: of('removed'),

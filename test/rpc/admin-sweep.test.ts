@@ -1,10 +1,17 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { readSweepLog } from '../cleanup/sweep-log.js';
 import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
 import { caught, violatedFields } from '../support/caught.js';
-import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
+import {
+  startCoordinator,
+  startSetup,
+  type TestCoordinator,
+  type TestSetup,
+} from '../support/coordinator.js';
 import { untilBlocked, withHolder } from '../support/holder.js';
 import { putNamespace } from '../support/namespaces.js';
 import { scrape, sumOf } from '../support/prometheus.js';
+import { createSweptDatabase } from '../support/swept-database.js';
 import { expireRecord, expireResult } from '../support/time-travel.js';
 import { until } from '../support/until.js';
 
@@ -96,4 +103,27 @@ test('a partition where another process sweeps is come back to', async () => {
     await untilBlocked(setup.database, 0);
   });
   expect((await one.admin.sweep({})).nextPageToken).toBe('');
+});
+
+test('a sweep that takes long goes on from call to call, and counts in each what it did', async () => {
+  const database = await createSweptDatabase({ expired: 400, strippable: 80, live: 40 });
+  const coordinator = await startCoordinator(database.url);
+  onTestFinished(() => coordinator.stop());
+  // A call works for a second: a few of the 16 partitions.
+  await database.slow(200);
+  const sum = { removed: 0n, stripped: 0n };
+  const swept: bigint[] = [];
+  let pageToken = '';
+  do {
+    const answer = await coordinator.admin.sweep({ pageToken });
+    sum.removed += answer.removed;
+    sum.stripped += answer.stripped;
+    swept.push(answer.sweptPages);
+    ({ nextPageToken: pageToken } = answer);
+    expect(answer.sweptPages === answer.totalPages).toBe(pageToken === '');
+  } while (pageToken !== '');
+  expect(sum).toEqual({ removed: 400n, stripped: 80n });
+  expect(swept.length).toBeGreaterThan(2);
+  expect(swept).toEqual([...new Set(swept)].sort((a, b) => Number(a - b)));
+  expect(await readSweepLog(database)).toMatchObject({ removed: 400, stripped: 80, violations: [] });
 });
