@@ -38,8 +38,8 @@ async function sweep(io: Io, options: SweepOptions): Promise<void> {
     clearProgress(io);
     const { removed, stripped } = sum;
     if (json) printJson(io, { removed: String(removed), stripped: String(stripped), dryRun });
-    else if (dryRun) io.stdout.write(`would remove ${removed} records and strip ${stripped} results\n`);
-    else io.stdout.write(`removed ${removed} records and stripped ${stripped} results\n`);
+    else if (dryRun) io.stdout.write(`records to remove: ${removed}, results to strip: ${stripped}\n`);
+    else io.stdout.write(`records removed: ${removed}, results stripped: ${stripped}\n`);
   });
 }
 

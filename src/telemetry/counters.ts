@@ -1,4 +1,5 @@
-import { namedNamespaces, otherNamespaces } from '../core/sample.js';
+import { namedNamespaces } from '../core/sample.js';
+import { NamespaceLabels } from './namespace-labels.js';
 
 /** Every counter of a coordinator process. */
 export const counterNames = [
@@ -28,6 +29,7 @@ export type CounterName = (typeof counterNames)[number];
 
 /** Counts since the start of the process, by namespace. */
 export class Counters {
+  readonly #labels = new NamespaceLabels();
   readonly #byNamespace = new Map<string, Map<CounterName, bigint>>();
 
   /**
@@ -56,11 +58,11 @@ export class Counters {
   }
 
   #countsOf(namespace: string): Map<CounterName, bigint> {
-    const known = this.#byNamespace.get(namespace);
+    const label = this.#labels.of(namespace);
+    const known = this.#byNamespace.get(label);
     if (known !== undefined) return known;
-    const counted = this.#byNamespace.size < namedNamespaces ? namespace : otherNamespaces;
-    const counts = this.#byNamespace.get(counted) ?? new Map<CounterName, bigint>();
-    this.#byNamespace.set(counted, counts);
+    const counts = new Map<CounterName, bigint>();
+    this.#byNamespace.set(label, counts);
     return counts;
   }
 }

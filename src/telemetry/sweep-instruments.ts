@@ -1,7 +1,8 @@
 import type { Attributes, Counter, Meter } from '@opentelemetry/api';
-import type { Estimates, StoreEstimates } from '../core/estimate.js';
+import type { Estimate, Estimates, StoreEstimates } from '../core/estimate.js';
 import type { PageCount } from '../core/sample.js';
 import { attributeNames, sweepMetricNames } from './names.js';
+import { NamespaceLabels } from './namespace-labels.js';
 
 /** What the samples of all coordinators tell of the store. */
 export interface StoreView {
@@ -54,6 +55,11 @@ export function createSweepInstruments(meter: Meter): SweepInstruments {
   for (const outcome of tickOutcomes) tickCount.add(0, { [attributeNames.outcome]: outcome });
   for (const outcome of batchOutcomes) batchCount.add(0, { [attributeNames.outcome]: outcome });
   for (const value of retentions) sampledCount.add(0, retention(value));
+  const labels = new NamespaceLabels();
+  const addByNamespace = (to: Counter, rows: ReadonlyMap<string, number>) => {
+    for (const [namespace, count] of rows)
+      to.add(count, { [attributeNames.namespace]: labels.of(namespace) });
+  };
   return {
     addTick: (outcome) => tickCount.add(1, { [attributeNames.outcome]: outcome }),
     addBatch: (outcome, durationMs) => {
@@ -72,20 +78,16 @@ export function createSweepInstruments(meter: Meter): SweepInstruments {
       }
     },
     exportStore: (read) => {
-      exportStore(meter, read);
+      exportStore(meter, read, labels);
     },
   };
-}
-
-function addByNamespace(counter: Counter, rows: ReadonlyMap<string, number>): void {
-  for (const [namespace, count] of rows) counter.add(count, { [attributeNames.namespace]: namespace });
 }
 
 function retention(value: (typeof retentions)[number]): Attributes {
   return { [attributeNames.retention]: value };
 }
 
-function exportStore(meter: Meter, read: () => StoreView | undefined): void {
+function exportStore(meter: Meter, read: () => StoreView | undefined, labels: NamespaceLabels): void {
   const names = sweepMetricNames;
   const gauge = (
     name: string,
@@ -102,16 +104,16 @@ function exportStore(meter: Meter, read: () => StoreView | undefined): void {
   };
   const single = (value: (view: StoreView) => number) => (view: StoreView) => [[value(view), {}] as const];
   gauge(names.records, '{record}', 'Estimated records, by namespace.', ({ estimates }) =>
-    byNamespace(estimates, ({ rows }) => rows),
+    byNamespace(estimates, labels, ({ rows }) => rows),
   );
   gauge(names.recordSize, 'By', 'Estimated bytes in the tables, without indexes.', ({ estimates }) =>
-    byNamespace(estimates, ({ bytes }) => bytes),
+    byNamespace(estimates, labels, ({ bytes }) => bytes),
   );
   gauge(
     names.recordsError,
     '{record}',
     'Half width of the 95 % confidence interval of all records.',
-    ({ estimates }) => byRetention(estimates, {}, ({ low, high }) => (high - low) / 2),
+    ({ estimates: { live, expired } }) => byRetention({ live: halfWidth(live), expired: halfWidth(expired) }),
   );
   gauge(
     names.size,
@@ -133,17 +135,25 @@ function exportStore(meter: Meter, read: () => StoreView | undefined): void {
   );
 }
 
-type Value = (estimate: Estimates['live']) => number;
+type Value = (estimate: Estimate) => number;
 
-function byNamespace({ namespaces }: StoreEstimates, value: Value) {
-  return [...namespaces].flatMap(([namespace, estimates]) =>
-    byRetention(estimates, { [attributeNames.namespace]: namespace }, value),
-  );
+function halfWidth({ low, high }: Estimate): number {
+  return (high - low) / 2;
 }
 
-function byRetention({ live, expired }: Estimates, attributes: Attributes, value: Value) {
+function byNamespace({ namespaces }: StoreEstimates, labels: NamespaceLabels, value: Value) {
+  const sums = new Map<string, { live: number; expired: number }>();
+  for (const [namespace, { live, expired }] of namespaces) {
+    const label = labels.of(namespace);
+    const sum = sums.get(label) ?? { live: 0, expired: 0 };
+    sums.set(label, { live: sum.live + value(live), expired: sum.expired + value(expired) });
+  }
+  return [...sums].flatMap(([label, sum]) => byRetention(sum, { [attributeNames.namespace]: label }));
+}
+
+function byRetention({ live, expired }: Record<keyof Estimates, number>, attributes: Attributes = {}) {
   return [
-    [value(live), { ...attributes, ...retention('live') }] as const,
-    [value(expired), { ...attributes, ...retention('expired') }] as const,
+    [live, { ...attributes, ...retention('live') }] as const,
+    [expired, { ...attributes, ...retention('expired') }] as const,
   ];
 }

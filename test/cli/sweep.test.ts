@@ -38,23 +38,23 @@ describe('onceward sweep', () => {
   });
 
   test('says what it did', async () => {
-    const text = 'removed 3 records and stripped 1 results\n';
+    const text = 'records removed: 3, results stripped: 1\n';
     expect(await onceward(['sweep'])).toEqual({ code: 0, stdout: text, stderr: '' });
-    const again = 'removed 0 records and stripped 0 results\n';
+    const again = 'records removed: 0, results stripped: 0\n';
     expect(await onceward(['sweep'])).toEqual({ code: 0, stdout: again, stderr: '' });
     const left = await setup.database.query('SELECT key FROM onceward.record ORDER BY key');
     expect(left).toEqual([{ key: 'live' }, { key: 'tombstone' }]);
   });
 
   test('says with --dry-run what it would do, and does nothing', async () => {
-    const text = 'would remove 3 records and strip 1 results\n';
+    const text = 'records to remove: 3, results to strip: 1\n';
     expect(await onceward(['sweep', '--dry-run'])).toEqual({ code: 0, stdout: text, stderr: '' });
     expect(await onceward(['sweep', '--dry-run'])).toMatchObject({ stdout: text });
   });
 
   test('sweeps one namespace', async () => {
     const sweep = ['sweep', '--namespace', 'other'];
-    const text = 'removed 1 records and stripped 0 results\n';
+    const text = 'records removed: 1, results stripped: 0\n';
     expect(await onceward(sweep)).toMatchObject({ code: 0, stdout: text });
     expect(await onceward(['sweep', '--namespace', 'nobody'])).toMatchObject({
       code: 3,
@@ -79,7 +79,7 @@ describe('onceward sweep', () => {
 
   test('shows how far it is on a terminal only, beside the answer, and wipes it away', async () => {
     const { code, stdout, stderr } = await onceward(['sweep'], { isTTY: true });
-    expect({ code, stdout }).toEqual({ code: 0, stdout: 'removed 3 records and stripped 1 results\n' });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'records removed: 3, results stripped: 1\n' });
     expect(stderr).toBe(`\r${'█'.repeat(30)} 100 %  3 expired\r\x1b[K`);
   });
 });
