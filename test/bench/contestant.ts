@@ -1,0 +1,132 @@
+/**
+ * The inside of a load generator, a process of its own: told over IPC what load to make and for how long, it answers what it
+ * measured. One for each contestant, all with the same keys, mixes and clocks.
+ */
+import { randomBytes } from 'node:crypto';
+import * as hdr from 'hdr-histogram-js';
+import { mintKey } from '../../src/client/mint-key.js';
+
+/** Does the work of one key once: executes it, with a durable check before and its result stored after, or replays it. */
+export type Contestant = (key: string) => Promise<'executed' | 'replayed'>;
+
+export interface LoadOrder {
+  readonly inFlight: number;
+  readonly durationMs: number;
+  /** Of the keys: all new, every other one finished before, or all finished before. Default `unique`. */
+  readonly mix?: 'unique' | 'half' | 'replays';
+  /** Default `random`. */
+  readonly keys?: 'random' | 'time-ordered';
+  /** Operations a second, begun on time whatever is still under way; default: as many as `inFlight` allows. */
+  readonly rate?: number;
+}
+
+export interface LoadReport {
+  readonly operations: number;
+  readonly perSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** CPU of this process, ms. */
+  readonly cpuMs: number;
+}
+
+/** How many finished keys are drawn from for duplicates. */
+const finishedMax = 10_000;
+
+/** Takes orders until the bench ends, in whatever way. */
+export function takeOrders(contestant: Contestant): void {
+  const finished: string[] = [];
+  process.on('message', (order: LoadOrder) => {
+    run(contestant, finished, order).then(
+      (report) => process.send?.(report),
+      (error: unknown) => {
+        console.error(error);
+        process.exit(1);
+      },
+    );
+  });
+  process.on('disconnect', () => process.exit());
+}
+
+async function run(contestant: Contestant, finished: string[], order: LoadOrder): Promise<LoadReport> {
+  const { inFlight, durationMs, mix = 'unique', keys = 'random', rate } = order;
+  const newKey = keys === 'random' ? randomKey : mintKey;
+  const execute = async (key: string) => {
+    if ((await contestant(key)) !== 'executed') throw new Error(`a new key was replayed: ${key}`);
+    finished[finished.length < finishedMax ? finished.length : Math.floor(Math.random() * finishedMax)] = key;
+  };
+  const replay = async () => {
+    const key = finished[Math.floor(Math.random() * finished.length)] ?? '';
+    if ((await contestant(key)) !== 'replayed') throw new Error(`a finished key was executed: ${key}`);
+  };
+  if (mix !== 'unique') await filled(finished, inFlight, () => execute(newKey()));
+  let turn = 0;
+  const operation = () => {
+    turn += 1;
+    return mix === 'replays' || (mix === 'half' && turn % 2 === 0) ? replay() : execute(newKey());
+  };
+  const histogram = hdr.build({ highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 });
+  const cpu = process.cpuUsage();
+  const startTime = performance.now();
+  const timed = async (sentTime: number) => {
+    await operation();
+    histogram.recordValue(Math.round((performance.now() - sentTime) * 1000));
+  };
+  if (rate === undefined) await closedLoop(inFlight, startTime + durationMs, timed);
+  else await openLoop(rate, startTime, durationMs, timed);
+  const elapsedMs = performance.now() - startTime;
+  const { user, system } = process.cpuUsage(cpu);
+  return {
+    operations: histogram.totalCount,
+    perSecond: (histogram.totalCount / elapsedMs) * 1000,
+    p50Ms: histogram.getValueAtPercentile(50) / 1000,
+    p99Ms: histogram.getValueAtPercentile(99) / 1000,
+    cpuMs: (user + system) / 1000,
+  };
+}
+
+async function filled(
+  finished: readonly string[],
+  inFlight: number,
+  execute: () => Promise<void>,
+): Promise<void> {
+  const worker = async () => {
+    while (finished.length < finishedMax) await execute();
+  };
+  await Promise.all(Array.from({ length: inFlight }, worker));
+}
+
+async function closedLoop(
+  inFlight: number,
+  endTime: number,
+  timed: (sentTime: number) => Promise<void>,
+): Promise<void> {
+  const worker = async () => {
+    for (let now = performance.now(); now < endTime; now = performance.now()) await timed(now);
+  };
+  await Promise.all(Array.from({ length: inFlight }, worker));
+}
+
+/** Latency counts from when an operation was to begin: a contestant that stalls is not spared what came meanwhile. */
+async function openLoop(
+  rate: number,
+  startTime: number,
+  durationMs: number,
+  timed: (sentTime: number) => Promise<void>,
+): Promise<void> {
+  const underWay = new Set<Promise<void>>();
+  const count = Math.floor((rate * durationMs) / 1000);
+  for (let i = 0; i < count;) {
+    const due = Math.min(count, ((performance.now() - startTime) * rate) / 1000);
+    for (; i < due; i += 1) {
+      const one: Promise<void> = timed(startTime + (i * 1000) / rate).finally(() => underWay.delete(one));
+      underWay.add(one);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await Promise.all(underWay);
+}
+
+/** 63 random bits in decimal, like the keys pgbench draws. */
+function randomKey(): string {
+  return String(randomBytes(8).readBigUInt64BE() >> 1n);
+}
