@@ -1,8 +1,10 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { sampleOf } from '../../src/core/sample.js';
 import type { SweptPages, SweepTarget } from '../../src/core/sweep-target.js';
 import type { OpenStore } from '../../src/store/open-store.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { untilBlocked, withHolder } from '../support/holder.js';
 import { openTestStore } from '../support/store.js';
 import { until } from '../support/until.js';
 import { dueRecord, expiredRecords, future, placeOf, sweepPageOf, total } from './swept-records.js';
@@ -63,6 +65,33 @@ test('a partition that another process is at is left, also after that one died',
   });
   const swept = await until('the partition is free', () => target.sweepPages(batch));
   expect(swept.removed).toEqual(new Map([['test', 1]]));
+});
+
+test('ticks that overlap keep their samples, however rows moved between them', async () => {
+  const sample = sampleOf({ time: 1, pageCount: 0, drawnPages: 0, visitedPages: 0, counts: [] }, new Map());
+  const save = (...partitions: readonly string[]) =>
+    target.saveSamples(partitions.map((partition) => ({ partition, sample })));
+  const [a, b, c] = ['record_0000', 'record_0001', 'record_0002'] as const;
+  const row = (partition: string) =>
+    `SELECT FROM onceward.partition_sweep WHERE partition = '${partition}' FOR UPDATE`;
+  await withHolder(database.url, async (first) => {
+    await first.query(row(a));
+    const early = save(a, b, c);
+    await untilBlocked(database, 1);
+    // From here on `b` lies behind `c`: by place, the later of the two would lock what the earlier one needs last.
+    await database.query('UPDATE onceward.partition_sweep SET sample = NULL WHERE partition = $1', [b]);
+    await withHolder(database.url, async (second) => {
+      await second.query(row(b));
+      await first.commit();
+      await until('the early one went on', async () => {
+        return (await database.query(`${row(a)} SKIP LOCKED`)).length === 0;
+      });
+      const late = save(b, c);
+      await untilBlocked(database, 2);
+      await second.commit();
+      await Promise.all([early, late]);
+    });
+  });
 });
 
 test.each([
