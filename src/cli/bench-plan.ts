@@ -19,8 +19,8 @@ export interface BenchPlan extends BenchKeysOptions {
   readonly deadlineMs: number;
 }
 
-export type BenchWishes = Omit<BenchPlan, 'inFlight' | 'retention' | 'retentionMs'> & {
-  readonly inFlight: number | undefined;
+/** The same before the namespace's policy is known. */
+export type BenchWishes = Omit<BenchPlan, 'retention' | 'retentionMs'> & {
   readonly retention: Retention | undefined;
 };
 
@@ -32,32 +32,18 @@ export const benchBounds = {
   underWayBytes: 256 * 1024 * 1024,
 } as const;
 
-const defaults = {
-  inFlight: 64,
-  /** Short: nobody asks for the results again. */
-  retentionMs: 60_000,
-} as const;
+/** Short, as nobody asks for the results again, ms. */
+const defaultRetentionMs = 60_000;
 
 /** Fits the wishes to what the namespace allows, or refuses them as wrong usage. */
 export function benchPlan(wishes: BenchWishes, policy: Policy | undefined): BenchPlan {
-  const { namespace, rate, payloadBytes } = wishes;
-  if (wishes.keys === 'zipf' && wishes.duplicates > 0)
-    throw usageError('--duplicates goes with --keys random or time-ordered: zipf makes its own');
-  // With a rate it only bounds memory: fewer would hold up operations that are due.
-  const inFlight = wishes.inFlight ?? (rate === undefined ? defaults.inFlight : benchBounds.inFlight);
-  const underWayBytes = inFlight * payloadBytes;
-  if (underWayBytes > benchBounds.underWayBytes) {
-    const asked = `${inFlight} x ${payloadBytes}`;
-    throw usageError(
-      `--in-flight times --payload-bytes must be at most ${benchBounds.underWayBytes}, is ${asked}`,
-    );
-  }
+  const { namespace, payloadBytes } = wishes;
   const { maxResultBytes } = policy ?? {};
   if (maxResultBytes !== undefined && payloadBytes > maxResultBytes) {
     throw usageError(`--payload-bytes must be at most ${maxResultBytes} in namespace ${namespace}`);
   }
   const retention = retentionIn(namespace, policy, wishes.retention);
-  return { ...wishes, inFlight, retention, retentionMs: retentionMsOf(retention) };
+  return { ...wishes, retention, retentionMs: retentionMsOf(retention) };
 }
 
 /** A call may ask for longer than the policy's retention, never for less. */
@@ -76,7 +62,7 @@ function retentionIn(namespace: string, policy: Policy | undefined, asked: Reten
         'or say --retention forever',
     );
   }
-  return toRetention(Math.min(maxMs, Math.max(minMs, defaults.retentionMs)));
+  return toRetention(Math.min(maxMs, Math.max(minMs, defaultRetentionMs)));
 }
 
 function retentionMsOf(retention: Retention | undefined): number {

@@ -1,4 +1,3 @@
-import type { CallError } from '../client/call-error.js';
 import type { BeginResponse } from '../gen/onceward/v1/coordinator.js';
 import { Histogram } from './histogram.js';
 
@@ -13,7 +12,6 @@ export class BenchTally {
   inProgress = 0;
   /** How often, by reason. */
   readonly errors = new Map<string, number>();
-  lastError: CallError | undefined;
   /** Due, and not begun when the time was over. */
   notBegun = 0;
   /** Of Begins that were answered. */
@@ -36,12 +34,11 @@ export class BenchTally {
     if (outcome === 'execute') this.executed += 1;
     else if (outcome === 'replay') this.replayed += 1;
     else if (outcome === 'inProgress') this.inProgress += 1;
-    else this.#countReason(outcome === 'indeterminate' ? 'INDETERMINATE' : 'RESULT_EXPIRED');
+    else this.countError(outcome === 'indeterminate' ? 'INDETERMINATE' : 'RESULT_EXPIRED');
   }
 
-  countError(error: CallError): void {
-    this.lastError = error;
-    this.#countReason(error.reason);
+  countError(reason: string): void {
+    this.errors.set(reason, (this.errors.get(reason) ?? 0) + 1);
   }
 
   /** Operations that were answered, errors aside. */
@@ -59,9 +56,5 @@ export class BenchTally {
 
   get operationsPerSecond(): number {
     return this.operations === 0 ? 0 : (this.operations / this.elapsedMs) * 1000;
-  }
-
-  #countReason(reason: string): void {
-    this.errors.set(reason, (this.errors.get(reason) ?? 0) + 1);
   }
 }

@@ -3,12 +3,11 @@ import { toDuration } from '../client/duration.js';
 import { limits } from '../core/limits.js';
 import type { Policy } from '../gen/onceward/v1/admin.js';
 import type { Retention } from '../gen/onceward/v1/record.js';
-import { share, wholeNumber } from './arguments.js';
+import { share, usageError, wholeNumber } from './arguments.js';
 import { benchBounds, benchPlan, type BenchPlan, type BenchWishes } from './bench-plan.js';
 import { BenchTally } from './bench-tally.js';
 import { clientCommand, namespaceOption, withCoordinator, type ClientOptions } from './client-command.js';
 import { durationWithin, formatDuration, formatRetention, parseRetention } from './duration.js';
-import { exitCodeOfError } from './exit-codes.js';
 import type { Io } from './io.js';
 import { printBench, printBenchJson } from './print-bench.js';
 
@@ -16,7 +15,7 @@ export function benchCommand(io: Io): Command {
   const { durationMs, inFlight, rate } = benchBounds;
   return clientCommand(
     'bench',
-    'Measure a coordinator with operations as the SDK sends them: Begin and Complete. What it stores stays until its retention is over.',
+    'Measure a coordinator with operations as the SDK sends them: Begin and Complete. Its records stay until their retention is over.',
     'onceward bench --namespace bench --duration 30s --duplicates 0.5',
   )
     .addOption(namespaceOption())
@@ -27,7 +26,7 @@ export function benchCommand(io: Io): Command {
     )
     .option(
       '--in-flight <n>',
-      `at most so many operations at once (default: 64; with --rate ${inFlight})`,
+      `at most so many operations at once (default: ${defaultInFlight}; with --rate ${inFlight})`,
       wholeNumber(1, inFlight),
     )
     .option(
@@ -52,7 +51,7 @@ export function benchCommand(io: Io): Command {
     )
     .option(
       '--retention <duration>',
-      "how long what it stores stays, or forever (default: 60s, or what the namespace's policy has nearest to it)",
+      'how long its records stay, or forever (default: 60s, within what the namespace allows)',
       parseRetention,
     )
     .action((options: BenchOptions) => bench(io, options));
@@ -72,9 +71,10 @@ interface BenchOptions extends ClientOptions {
 async function bench(io: Io, options: BenchOptions): Promise<void> {
   const { address, namespace, json = false } = options;
   let endedBy: NodeJS.Signals | undefined;
+  const wishes = wishesOf(options);
   await withCoordinator(io, options, async ({ admin }) => {
     const { policy } = await admin.getNamespace({ name: namespace });
-    const plan = benchPlan(wishesOf(options), policy);
+    const plan = benchPlan(wishes, policy);
     notice(io, json, announcement(plan, policy, options));
     // The SDK is not for every command to load.
     const [{ connectOnceward }, { runBench }] = await Promise.all([
@@ -87,7 +87,10 @@ async function bench(io: Io, options: BenchOptions): Promise<void> {
     try {
       endedBy = await untilSignal(
         (stop) => runBench(onceward.calls, plan, tally, stop),
-        () => notice(io, json, 'ending; once more to stop at once'),
+        () => {
+          endProgress();
+          notice(io, json, 'ending; once more to stop at once');
+        },
       );
       tally.end();
       endProgress();
@@ -97,34 +100,42 @@ async function bench(io: Io, options: BenchOptions): Promise<void> {
       endProgress();
       onceward.close();
     }
-    if (tally.operations === 0 && tally.lastError !== undefined) {
-      io.exitCode = exitCodeOfError(tally.lastError);
-    }
   });
   // As if it had not been caught: a shell loop around this stops.
   if (endedBy !== undefined) process.kill(process.pid, endedBy);
 }
 
+/** What can be told to be wrong before a coordinator is asked. */
 function wishesOf(options: BenchOptions): BenchWishes {
-  const { namespace, inFlight, rate, duplicates, payloadBytes, keys, retention } = options;
+  const { namespace, rate, duplicates, payloadBytes, keys, retention } = options;
   const { duration: durationMs, timeout: deadlineMs } = options;
+  if (keys === 'zipf' && duplicates > 0)
+    throw usageError('--duplicates goes with --keys random or time-ordered: zipf makes its own');
+  // With a rate it only bounds memory: fewer would hold up operations that are due.
+  const inFlight = options.inFlight ?? (rate === undefined ? defaultInFlight : benchBounds.inFlight);
+  if (inFlight * payloadBytes > benchBounds.underWayBytes) {
+    const most = `at most ${benchBounds.underWayBytes}, is ${inFlight} times ${payloadBytes}`;
+    throw usageError(`--in-flight times --payload-bytes must be ${most}`);
+  }
   return { namespace, durationMs, inFlight, rate, duplicates, payloadBytes, keys, retention, deadlineMs };
 }
 
+const defaultInFlight = 64;
+
 function announcement(plan: BenchPlan, policy: Policy | undefined, { address }: BenchOptions): string {
-  const { namespace, retention, retentionMs } = plan;
+  const { namespace, durationMs, retention, retentionMs } = plan;
   const kept = retentionMs === Infinity ? 'for ever' : `for ${formatRetention(retention)}`;
   const tombstones = formatRetention(policy?.tombstoneRetention);
   return (
-    `writing to namespace ${namespace} of ${address} for ${formatDuration(toDuration(plan.durationMs))}; ` +
-    `what is stored is not removed afterwards: it stays ${kept}` +
-    (tombstones === '0s' ? '' : `, then as tombstones for ${tombstones}`) +
-    (retentionMs > shortMs ? `. Shorter: onceward namespace put bench --result-retention 1m` : '')
+    `writing to namespace ${namespace} of ${address} for ${formatDuration(toDuration(durationMs))}; ` +
+    `its records are not removed afterwards, they stay ${kept}` +
+    (tombstones === '0s' ? '' : ` and as tombstones for ${tombstones}`) +
+    (retentionMs > longMs ? '; for less: onceward namespace put bench --result-retention 1m' : '')
   );
 }
 
-/** Retention from which on a namespace for benches is worth its while. */
-const shortMs = 3_600_000;
+/** Retention beyond which a namespace for benches is worth its while. */
+const longMs = 3_600_000;
 
 /** Beside the answer; for scripts an object a line as well. */
 function notice(io: Io, json: boolean, text: string): void {

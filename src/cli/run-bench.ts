@@ -53,7 +53,7 @@ export async function runBench(
       tally.count(outcome?.$case);
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
-      tally.countError(error);
+      tally.countError(error.reason);
     }
   };
   tally.start();
