@@ -27,10 +27,10 @@ export class Histogram {
     return this.#count === 0 ? undefined : this.#maxUs / 1000;
   }
 
-  /** The latency, ms, that `percent` of all do not exceed; undefined when nothing was recorded. */
+  /** The latency, ms, that `percent` of all, to the nearest one, do not exceed; undefined when nothing was recorded. */
   percentileMs(percent: number): number | undefined {
     if (this.#count === 0) return undefined;
-    let left = Math.max(1, Math.ceil((percent / 100) * this.#count));
+    let left = Math.max(1, Math.round((percent / 100) * this.#count));
     const at = this.#counts.findIndex((count) => (left -= count) <= 0);
     return Math.min(highestOf(at), this.#maxUs) / 1000;
   }
