@@ -7,13 +7,21 @@ export function usageError(message: string): CommanderError {
   return new CommanderError(usageExitCode, 'onceward.usage', message);
 }
 
-/** A whole number from `min`. */
-export function wholeNumber(min: number): (text: string) => number {
+/** A whole number from `min`, up to `max` where there is one. */
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${min}.`);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    const upTo = max === Number.MAX_SAFE_INTEGER ? '' : ` to ${max}`;
+    throw new InvalidArgumentError(`It must be a whole number from ${min}${upTo}.`);
   };
+}
+
+/** A part of all, from 0 to 1. */
+export function share(text: string): number {
+  const value = Number(text);
+  if (/^\d*\.?\d+$/.test(text) && value <= 1) return value;
+  throw new InvalidArgumentError('It must be a number from 0 to 1.');
 }
 
 /** A whole number from `min` that may need 64 bits, such as a fencing token. */

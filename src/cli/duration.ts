@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { fromDuration, toRetention } from '../client/duration.js';
+import { fromDuration, toDuration, toRetention } from '../client/duration.js';
 import type { Duration } from '../gen/google/protobuf/duration.js';
 import type { Retention } from '../gen/onceward/v1/record.js';
 
@@ -11,6 +11,16 @@ export function parseDuration(text: string): number {
     ? `It has no unit: say ${text}s or ${text}ms.`
     : 'Use e.g. 250ms, 30s, 5m, 2h or 7d.';
   throw new InvalidArgumentError(hint);
+}
+
+/** A duration within bounds, both ms. */
+export function durationWithin(minMs: number, maxMs: number): (text: string) => number {
+  return (text) => {
+    const ms = parseDuration(text);
+    if (ms >= minMs && ms <= maxMs) return ms;
+    const [min, max] = [minMs, maxMs].map((bound) => formatDuration(toDuration(bound)));
+    throw new InvalidArgumentError(`It must be ${min} to ${max}.`);
+  };
 }
 
 /** A duration, or `forever`. */

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { auditCommand } from './audit.js';
 import { beginCommand } from './begin.js';
+import { benchCommand } from './bench.js';
 import { completeCommand } from './complete.js';
 import { completionCommand } from './completion.js';
 import { doctorCommand } from './doctor.js';
@@ -77,7 +78,7 @@ const clientCommands: Readonly<Record<string, readonly ((io: Io) => Command)[]>>
     mintKeyCommand,
   ],
   Administration: [namespaceCommand, listCommand, resolveCommand, forgetCommand, sweepCommand, auditCommand],
-  Coordinator: [infoCommand, statsCommand, doctorCommand],
+  Coordinator: [infoCommand, statsCommand, doctorCommand, benchCommand],
 };
 
 async function loadServerCommands(program: Command): Promise<readonly Command[]> {
