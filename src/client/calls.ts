@@ -14,11 +14,12 @@ import {
   type HeartbeatResponse,
 } from '../gen/onceward/v1/coordinator.js';
 import type { Record } from '../gen/onceward/v1/record.js';
-import { CallError, callErrorOf, callErrorOfStatus, localError } from './call-error.js';
+import { CallError, localError } from './call-error.js';
 import { fromDuration, toDuration } from './duration.js';
+import { callFramed, tryMs, type FramedCallOptions } from './framed-call.js';
 import { Links, type LinksOptions } from './links.js';
 import { Resender } from './resender.js';
-import { callBytes, type Sending } from './session.js';
+import { callBytes } from './session.js';
 import { unaryCall } from './unary-call.js';
 
 export interface CallOptions {
@@ -49,13 +50,6 @@ export interface Calls {
 }
 
 const defaultDeadlineMs = 10_000;
-/** Without an answer for so long a call goes to the next coordinator too, ms: all calls may be sent twice. */
-const tryMs = 3000;
-/** The same for the call that looks whether a coordinator is back, ms: most likely it is not. */
-const lookMs = 250;
-/** A try shorter than this would be given up by a busy machine, ms. */
-const tryLeastMs = 30;
-
 type Case = NonNullable<Call['request']>['$case'];
 type Response = NonNullable<Answer['response']>;
 
@@ -78,7 +72,7 @@ class ResentCalls implements Calls {
   }
 
   begin(request: Partial<BeginRequest>, options: BeginOptions = {}): Promise<BeginResponse> {
-    const value = withDefaults(BeginRequest, request);
+    const value = { ...empty.begin, ...request };
     const waitMs = fromDuration(value.wait);
     const deadlineTime = performance.now() + (options.deadlineMs ?? defaultDeadlineMs + waitMs);
     if (waitMs > 0) return this.#waitingBegin(value, waitMs, deadlineTime, options);
@@ -87,22 +81,22 @@ class ResentCalls implements Calls {
   }
 
   complete(request: Partial<CompleteRequest>, options?: CallOptions): Promise<CompleteResponse> {
-    const call = { $case: 'complete' as const, value: withDefaults(CompleteRequest, request) };
+    const call = { $case: 'complete' as const, value: { ...empty.complete, ...request } };
     return this.#framed('complete', call, deadlineOf(options), true, options?.signal);
   }
 
   fail(request: Partial<FailRequest>, options?: CallOptions): Promise<FailResponse> {
-    const call = { $case: 'fail' as const, value: withDefaults(FailRequest, request) };
+    const call = { $case: 'fail' as const, value: { ...empty.fail, ...request } };
     return this.#framed('fail', call, deadlineOf(options), true, options?.signal);
   }
 
   heartbeat(request: Partial<HeartbeatRequest>, options?: CallOptions): Promise<HeartbeatResponse> {
-    const call = { $case: 'heartbeat' as const, value: withDefaults(HeartbeatRequest, request) };
+    const call = { $case: 'heartbeat' as const, value: { ...empty.heartbeat, ...request } };
     return this.#framed('heartbeat', call, deadlineOf(options), true, options?.signal);
   }
 
   lookup(request: Partial<LookupRequest>, options?: CallOptions): Promise<Record> {
-    const call = { $case: 'lookup' as const, value: withDefaults(LookupRequest, request) };
+    const call = { $case: 'lookup' as const, value: { ...empty.lookup, ...request } };
     return this.#framed('lookup', call, deadlineOf(options), false, options?.signal);
   }
 
@@ -124,12 +118,13 @@ class ResentCalls implements Calls {
         const { waiting } = this.#links.pick();
         const call = { ...value, wait: toDuration(stillMs) };
         const left = new AbortController();
-        const endLeave = this.#resender.onLeave(signal, () => left.abort());
+        const leaver = { leave: () => left.abort() };
+        this.#resender.enter(leaver, signal);
         try {
           const tryEndMs = Math.min(leftMs, stillMs + tryMs);
           return await unaryCall(waiting, CoordinatorService.begin, call, tryEndMs, left.signal);
         } finally {
-          endLeave();
+          this.#resender.exit(leaver, signal);
         }
       });
     } catch (error) {
@@ -141,7 +136,7 @@ class ResentCalls implements Calls {
     }
   }
 
-  async #framed<Kind extends Case>(
+  #framed<Kind extends Case>(
     kind: Kind,
     request: NonNullable<Call['request']>,
     deadlineTime: number,
@@ -154,79 +149,14 @@ class ResentCalls implements Calls {
     const bytes = Call.encode({ id, request }).finish();
     if (bytes.length > callBytes) {
       const text = `the ${kind} has ${bytes.length} bytes, and a message may have ${callBytes}`;
-      throw localError(status.INVALID_ARGUMENT, text);
+      return Promise.reject(localError(status.INVALID_ARGUMENT, text));
     }
-    // An answer to a try that was given up counts only once the whole call was: a later try may have got it too.
-    let left = false;
-    let late: Response | undefined;
-    const leave = (response: Response | undefined) => {
-      if (left && response?.$case === kind) onLate?.(response.value as ValueOf<Kind>);
-      else late = response;
-    };
-    try {
-      return await this.#resender.untilAnswered(deadlineTime, signal, async (leftMs) => {
-        const response = await this.#sendOnce({ id, bytes, finishing }, leftMs, signal, leave);
-        if (response.$case === 'status') throw callErrorOfStatus(response.value);
-        if (response.$case !== kind)
-          throw localError(status.INTERNAL, `the coordinator answered a ${kind} otherwise`);
-        return response.value as ValueOf<Kind>;
-      });
-    } catch (error) {
-      left = true;
-      leave(late);
-      throw error;
-    }
-  }
-
-  /** One try on one link: its answer, or the error that says there is none. */
-  #sendOnce(
-    call: Omit<Sending, 'settle'>,
-    leftMs: number,
-    signal: AbortSignal | undefined,
-    onLate: (response: Response) => void,
-  ): Promise<Response> {
-    const { session } = this.#links.pick();
-    const tryEndMs = this.#tryEndMs(leftMs, session.failing);
-    return new Promise((resolve, reject) => {
-      let left = false;
-      const leave = (error: CallError) => {
-        left = true;
-        end();
-        reject(error);
-      };
-      const timer = setTimeout(() => {
-        session.overdue(sending);
-        leave(localError(status.UNAVAILABLE, `no answer within ${Math.round(tryEndMs)} ms`));
-      }, tryEndMs);
-      const endLeave = this.#resender.onLeave(signal, () => {
-        session.forget(sending);
-        leave(this.#resender.leftError());
-      });
-      const end = () => {
-        clearTimeout(timer);
-        endLeave();
-      };
-      const settle: Sending['settle'] = (answer) => {
-        if (answer === undefined) return;
-        if (left) {
-          if (!(answer instanceof Error)) onLate(answer);
-          return;
-        }
-        end();
-        if (answer instanceof Error) reject(callErrorOf(answer));
-        else resolve(answer);
-      };
-      const sending: Sending = { ...call, settle };
-      session.send(sending);
-    });
-  }
-
-  /** How long one try may take: with several coordinators also a call in a hurry gets to another one. */
-  #tryEndMs(leftMs: number, failing: boolean): number {
-    const { count } = this.#links;
-    if (count === 1) return Math.min(leftMs, tryMs);
-    const share = Math.max(tryLeastMs, leftMs / Math.min(count, 3));
-    return Math.min(leftMs, share, failing ? lookMs : tryMs);
+    const options = { id, kind, bytes, finishing, deadlineTime, signal };
+    // The answer to a call is of its own kind, or else it is an error.
+    return callFramed(this.#links, this.#resender, {
+      ...options,
+      onLate: onLate as FramedCallOptions['onLate'],
+    }) as Promise<ValueOf<Kind>>;
   }
 }
 
@@ -236,8 +166,12 @@ function deadlineOf(options: CallOptions | undefined): number {
   return performance.now() + (options?.deadlineMs ?? defaultDeadlineMs);
 }
 
-function withDefaults<T>(codec: { decode(bytes: Uint8Array): T }, request: Partial<T>): T {
-  return { ...codec.decode(noBytes), ...request };
-}
-
 const noBytes = new Uint8Array();
+/** With the protocol's defaults in every field. */
+const empty = {
+  begin: BeginRequest.decode(noBytes),
+  complete: CompleteRequest.decode(noBytes),
+  fail: FailRequest.decode(noBytes),
+  heartbeat: HeartbeatRequest.decode(noBytes),
+  lookup: LookupRequest.decode(noBytes),
+};

@@ -3,11 +3,16 @@ import { CallError, localError } from './call-error.js';
 
 const backoff = { firstMs: 20, mostMs: 1000 };
 
-/** Sends calls again until there is a definite answer or the deadline has passed, their caller leaves, or all is closed. */
+/** Has an end that comes from outside. */
+interface Leaver {
+  readonly leave: () => void;
+}
+
+/** When calls are sent again: until there is a definite answer or the deadline has passed, their caller leaves, or all is closed. */
 export class Resender {
   readonly #links: number;
   /** What is under way, to be ended when this is closed. */
-  readonly #leaves = new Set<() => void>();
+  readonly #underWay = new Set<Leaver>();
   closed = false;
   /** Since when no coordinator answers, on `performance.now()`; undefined while one does. */
   unreachableSince: number | undefined;
@@ -19,7 +24,7 @@ export class Resender {
 
   close(): void {
     this.closed = true;
-    for (const leave of this.#leaves) leave();
+    for (const { leave } of this.#underWay) leave();
   }
 
   async untilAnswered<T>(
@@ -31,28 +36,39 @@ export class Resender {
       if (this.closed || signal?.aborted === true) throw this.leftError();
       try {
         const value = await attempt(Math.max(1, deadlineTime - performance.now()));
-        this.unreachableSince = undefined;
+        this.answered();
         return value;
       } catch (error) {
         if (!(error instanceof CallError)) throw error;
-        const now = performance.now();
-        if (error.code === status.UNAVAILABLE) this.unreachableSince ??= now;
-        else if (error.fromCoordinator) this.unreachableSince = undefined;
-        const delayMs = delayBeforeResend(error, tries, this.#links);
-        if (delayMs === undefined || now + delayMs >= deadlineTime) throw error;
+        const delayMs = this.failed(error, tries, deadlineTime);
+        if (delayMs === undefined) throw error;
         await this.#pause(delayMs, signal);
       }
     }
   }
 
-  /** Runs `leave` when the caller leaves or this is closed; gives back what ends that. */
-  onLeave(signal: AbortSignal | undefined, leave: () => void): () => void {
-    signal?.addEventListener('abort', leave, { once: true });
-    this.#leaves.add(leave);
-    return () => {
-      signal?.removeEventListener('abort', leave);
-      this.#leaves.delete(leave);
-    };
+  answered(): void {
+    this.unreachableSince = undefined;
+  }
+
+  /** How long to wait before the call is sent again, ms; undefined when the error is its answer, or its time is over. */
+  failed(error: CallError, tries: number, deadlineTime: number): number | undefined {
+    const now = performance.now();
+    if (error.code === status.UNAVAILABLE) this.unreachableSince ??= now;
+    else if (error.fromCoordinator) this.unreachableSince = undefined;
+    const delayMs = delayBeforeResend(error, tries, this.#links);
+    return delayMs === undefined || now + delayMs >= deadlineTime ? undefined : delayMs;
+  }
+
+  /** From now on it is told to leave when its caller leaves or this is closed. */
+  enter(leaver: Leaver, signal: AbortSignal | undefined): void {
+    signal?.addEventListener('abort', leaver.leave, { once: true });
+    this.#underWay.add(leaver);
+  }
+
+  exit(leaver: Leaver, signal: AbortSignal | undefined): void {
+    signal?.removeEventListener('abort', leaver.leave);
+    this.#underWay.delete(leaver);
   }
 
   leftError(): CallError {
@@ -62,13 +78,15 @@ export class Resender {
   /** Ends early when the caller leaves: the next try then tells it so. */
   #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        endLeave();
-        resolve();
+      const leaver = {
+        leave: () => {
+          clearTimeout(timer);
+          this.exit(leaver, signal);
+          resolve();
+        },
       };
-      const timer = setTimeout(end, ms);
-      const endLeave = this.onLeave(signal, end);
+      const timer = setTimeout(leaver.leave, ms);
+      this.enter(leaver, signal);
     });
   }
 }

@@ -1,0 +1,190 @@
+import { status, type ServiceError } from '@grpc/grpc-js';
+import type { Answer } from '../gen/onceward/v1/coordinator.js';
+import { callErrorOf, callErrorOfStatus, localError, type CallError } from './call-error.js';
+import type { Links } from './links.js';
+import type { Resender } from './resender.js';
+import type { Sending, Session } from './session.js';
+
+type Response = NonNullable<Answer['response']>;
+
+export interface FramedCallOptions {
+  readonly id: bigint;
+  /** What is asked for, and so the case of its answer. */
+  readonly kind: Exclude<Response['$case'], 'status'>;
+  /** The encoded `Call`. */
+  readonly bytes: Uint8Array;
+  readonly finishing: boolean;
+  /** On `performance.now()`. */
+  readonly deadlineTime: number;
+  readonly signal: AbortSignal | undefined;
+  /** An answer that came after the caller left, or after the deadline. */
+  readonly onLate: ((value: Response['value']) => void) | undefined;
+}
+
+/** Without an answer for so long a call goes to the next coordinator too, ms: all calls may be sent twice. */
+export const tryMs = 3000;
+/** The same for the call that looks whether a coordinator is back, ms: most likely it is not. */
+const lookMs = 250;
+/** A try shorter than this would be given up by a busy machine, ms. */
+const tryLeastMs = 30;
+
+/** Sends a call in frames until there is a definite answer, and gives its value. Failures are CallErrors. */
+export function callFramed(
+  links: Links,
+  resender: Resender,
+  options: FramedCallOptions,
+): Promise<Response['value']> {
+  return new Promise((resolve, reject) => {
+    new FramedCall(links, resender, options, resolve, reject).start();
+  });
+}
+
+/** One call, over all its tries. An object with a promise, as there are tens of thousands a second. */
+class FramedCall {
+  readonly #links: Links;
+  readonly #resender: Resender;
+  readonly #options: FramedCallOptions;
+  readonly #resolve: (value: Response['value']) => void;
+  readonly #reject: (error: CallError) => void;
+  #try: Try | undefined;
+  #tries = 0;
+  /** Of the try under way, or until the next one. */
+  #timer: NodeJS.Timeout | undefined;
+  /** An answer to a try that was given up counts only once the whole call was: a later try may have got it too. */
+  #late: Response | undefined;
+  #ended: 'answered' | 'failed' | undefined;
+
+  constructor(
+    links: Links,
+    resender: Resender,
+    options: FramedCallOptions,
+    resolve: (value: Response['value']) => void,
+    reject: (error: CallError) => void,
+  ) {
+    this.#links = links;
+    this.#resender = resender;
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  start(): void {
+    const { signal } = this.#options;
+    if (this.#resender.closed || signal?.aborted === true) {
+      this.#reject(this.#resender.leftError());
+      return;
+    }
+    this.#resender.enter(this, signal);
+    this.#send();
+  }
+
+  /** The caller leaves, or the client is closed. */
+  readonly leave = (): void => {
+    this.#try?.giveUp();
+    this.#fail(this.#resender.leftError());
+  };
+
+  settle(from: Try, answer: Response | ServiceError): void {
+    if (from !== this.#try) {
+      if (!(answer instanceof Error)) this.#cameLate(answer);
+      return;
+    }
+    this.#try = undefined;
+    clearTimeout(this.#timer);
+    if (answer instanceof Error) this.#failed(callErrorOf(answer));
+    else if (answer.$case === 'status') this.#failed(callErrorOfStatus(answer.value));
+    else if (answer.$case !== this.#options.kind)
+      this.#failed(localError(status.INTERNAL, `the coordinator answered a ${this.#options.kind} otherwise`));
+    else {
+      this.#resender.answered();
+      this.#end('answered');
+      this.#resolve(answer.value);
+    }
+  }
+
+  #send(): void {
+    const { deadlineTime } = this.#options;
+    const { session } = this.#links.pick();
+    const leftMs = Math.max(1, deadlineTime - performance.now());
+    const tryEndMs = tryEndMsOf(leftMs, this.#links.count, session.failing);
+    this.#try = new Try(this, session, this.#options);
+    this.#timer = setTimeout(onOverdue, tryEndMs, this, tryEndMs);
+    session.send(this.#try);
+  }
+
+  /** For the timer. */
+  overdue(tryEndMs: number): void {
+    this.#try?.overdue();
+    this.#try = undefined;
+    this.#failed(localError(status.UNAVAILABLE, `no answer within ${Math.round(tryEndMs)} ms`));
+  }
+
+  #failed(error: CallError): void {
+    const delayMs = this.#resender.failed(error, this.#tries, this.#options.deadlineTime);
+    this.#tries += 1;
+    if (delayMs === undefined) this.#fail(error);
+    else
+      this.#timer = setTimeout(() => {
+        this.#send();
+      }, delayMs);
+  }
+
+  #fail(error: CallError): void {
+    this.#end('failed');
+    this.#reject(error);
+    if (this.#late !== undefined) this.#cameLate(this.#late);
+  }
+
+  #end(how: 'answered' | 'failed'): void {
+    this.#ended = how;
+    this.#try = undefined;
+    clearTimeout(this.#timer);
+    this.#resender.exit(this, this.#options.signal);
+  }
+
+  #cameLate(answer: Response): void {
+    if (this.#ended === undefined) this.#late = answer;
+    else if (this.#ended === 'failed' && answer.$case === this.#options.kind)
+      this.#options.onLate?.(answer.value);
+  }
+}
+
+/** One try on one link. */
+class Try implements Sending {
+  readonly id: bigint;
+  readonly bytes: Uint8Array;
+  readonly finishing: boolean;
+  readonly #call: FramedCall;
+  readonly #session: Session;
+
+  constructor(call: FramedCall, session: Session, { id, bytes, finishing }: FramedCallOptions) {
+    this.#call = call;
+    this.#session = session;
+    this.id = id;
+    this.bytes = bytes;
+    this.finishing = finishing;
+  }
+
+  settle(answer: Answer['response'] | ServiceError): void {
+    if (answer !== undefined) this.#call.settle(this, answer);
+  }
+
+  giveUp(): void {
+    this.#session.forget(this);
+  }
+
+  overdue(): void {
+    this.#session.overdue(this);
+  }
+}
+
+function onOverdue(call: FramedCall, tryEndMs: number): void {
+  call.overdue(tryEndMs);
+}
+
+/** How long one try may take: with several coordinators also a call in a hurry gets to another one. */
+function tryEndMsOf(leftMs: number, links: number, failing: boolean): number {
+  if (links === 1) return Math.min(leftMs, tryMs);
+  const share = Math.max(tryLeastMs, leftMs / Math.min(links, 3));
+  return Math.min(leftMs, share, failing ? lookMs : tryMs);
+}
