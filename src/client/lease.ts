@@ -26,7 +26,6 @@ export class Lease {
     this.#options = options;
     this.#lengthMs = options.grantedMs;
     this.#trustedUntil = trustedUntil(options.sentTime, options.grantedMs);
-    this.#watch();
     this.#beatLater();
   }
 
@@ -47,7 +46,6 @@ export class Lease {
       const leftMs = await this.#options.extend(Math.max(1, this.leftMs), checkpoint);
       this.#lengthMs = leftMs;
       this.#trustedUntil = Math.max(this.#trustedUntil, trustedUntil(sentTime, leftMs));
-      if (!this.#over) this.#watch();
     } catch (error) {
       if (reasonOf(error) === 'LEASE_LOST')
         this.#lose(new OncewardError('LEASE_LOST', 'another attempt took over'));
@@ -62,6 +60,7 @@ export class Lease {
     clearTimeout(this.#heartbeat);
   }
 
+  /** Watches from the first heartbeat on: until it is due, the lease is trusted whatever happens. */
   #watch(): void {
     clearTimeout(this.#watchdog);
     this.#watchdog = setTimeout(
@@ -75,6 +74,9 @@ export class Lease {
 
   #beatLater(): void {
     this.#heartbeat = setTimeout(() => {
+      this.check();
+      if (this.#over) return;
+      this.#watch();
       // A failed heartbeat is no news: the watchdog decides when it is too late, and the next one may get through.
       void this.extend()
         .catch(() => undefined)

@@ -43,8 +43,10 @@ export class RunningOperation implements Operation {
   readonly hops: number;
   /** Set right after the grant; none when it is not guarded. */
   lease: Lease | undefined;
-  readonly #controller = new AbortController();
-  readonly #occurrences = new Map<string, number>();
+  /** Made when first asked for: most executions never look, and it is dear. */
+  #controller: AbortController | undefined;
+  #lostBy: OncewardError | undefined;
+  #occurrences: Map<string, number> | undefined;
 
   constructor(ref: KeyRef, hops: number, grant: Grant | undefined) {
     this.ref = ref;
@@ -57,6 +59,10 @@ export class RunningOperation implements Operation {
   }
 
   get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#lostBy !== undefined) this.#controller.abort(this.#lostBy);
+    }
     return this.#controller.signal;
   }
 
@@ -67,16 +73,18 @@ export class RunningOperation implements Operation {
 
   assertHeld(): void {
     this.lease?.check();
-    if (this.signal.aborted) throw this.signal.reason;
+    if (this.#lostBy !== undefined) throw this.#lostBy;
   }
 
   lose(error: OncewardError): void {
-    this.#controller.abort(error);
+    this.#lostBy ??= error;
+    this.#controller?.abort(error);
   }
 
   /** How many calls with this content there were before, from 0. */
   occurrence(method: string, digest: Uint8Array): number {
     const content = `${method} ${Buffer.from(digest).toString('latin1')}`;
+    this.#occurrences ??= new Map();
     const count = this.#occurrences.get(content) ?? 0;
     this.#occurrences.set(content, count + 1);
     return count;

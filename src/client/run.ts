@@ -147,16 +147,19 @@ class Run {
 
   async #hold(grant: Granted, sentTime: number): Promise<RunningOperation> {
     const operation = new RunningOperation(this.#spec.ref, this.#spec.hops, grant);
+    let held: Held = {
+      sentTime: sentTime + fromDuration(grant.waited),
+      grantedMs: fromDuration(grant.lease),
+    };
+    // A grant that came late, or that a resent Begin got again, is partly used up, and counted from the sending may be over
+    // already: then nothing is executed before it is extended.
+    if (performance.now() - held.sentTime >= held.grantedMs / 3) held = await this.#renewed(operation);
     let checkpointSequence = 0n;
     const extend: LeaseOptions['extend'] = (leftMs, checkpoint) => {
       if (checkpoint === undefined) return this.#extend(operation, leftMs);
       checkpointSequence += 1n;
       return this.#extend(operation, leftMs, { checkpoint: Buffer.from(checkpoint), checkpointSequence });
     };
-    const held = await this.#renewed(operation, {
-      sentTime: sentTime + fromDuration(grant.waited),
-      grantedMs: fromDuration(grant.lease),
-    });
     const onLost = (error: OncewardError) => {
       operation.lose(error);
     };
@@ -166,12 +169,7 @@ class Run {
     return operation;
   }
 
-  /**
-   * A grant that came late, or that a resent Begin got again, is partly used up, and counted from the sending may be over
-   * already: then nothing is executed before it is extended.
-   */
-  async #renewed(operation: RunningOperation, granted: Held): Promise<Held> {
-    if (performance.now() - granted.sentTime < granted.grantedMs / 3) return granted;
+  async #renewed(operation: RunningOperation): Promise<Held> {
     const sentTime = performance.now();
     try {
       return { sentTime, grantedMs: await this.#extend(operation, renewMs) };

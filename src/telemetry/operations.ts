@@ -77,6 +77,8 @@ export class OperationTrace {
   /** With the operation's span, and the root's hash in the baggage. */
   readonly context: Context;
   readonly #span: Span;
+  /** False without an OpenTelemetry SDK in the process. */
+  readonly #traced: boolean;
 
   /** `remote`: the parent is another process, so this is the entry into this one. */
   constructor({ namespace, operation, keyHash }: OperationNames, parent: Context, remote: boolean) {
@@ -93,13 +95,14 @@ export class OperationTrace {
     this.#span = trace
       .getTracer(instrumentationName)
       .startSpan(spanNames.operation, { kind, attributes }, rooted);
-    this.context = trace.setSpan(rooted, this.#span);
+    this.#traced = trace.isSpanContextValid(this.#span.spanContext());
+    this.context = this.#traced ? trace.setSpan(rooted, this.#span) : rooted;
   }
 
   /** Names this span to the coordinator, which gives it back in replays; empty without an OpenTelemetry SDK. */
   get traceparent(): string {
+    if (!this.#traced) return '';
     const { traceId, spanId, traceFlags } = this.#span.spanContext();
-    if (!trace.isSpanContextValid(this.#span.spanContext())) return '';
     return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
   }
 
@@ -116,7 +119,13 @@ export class OperationTrace {
   }
 
   /** Runs one part in a span of its own; a part that throws is an error. */
-  async part<T>(name: SpanName, run: (span: Span) => Promise<T>): Promise<T> {
+  part<T>(name: SpanName, run: (span: Span) => Promise<T>): Promise<T> {
+    return this.#traced
+      ? this.#tracedPart(name, run)
+      : context.with(this.context, run, undefined, this.#span);
+  }
+
+  async #tracedPart<T>(name: SpanName, run: (span: Span) => Promise<T>): Promise<T> {
     const kind = name === 'execute' ? SpanKind.INTERNAL : SpanKind.CLIENT;
     const span = trace.getTracer(instrumentationName).startSpan(spanNames[name], { kind }, this.context);
     try {
