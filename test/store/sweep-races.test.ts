@@ -135,7 +135,8 @@ describe('that change a row between the look and the lock', () => {
       const sweeping = stopped.sweepTarget.sweepPages({ partition, pages: [page] });
       await until('the look waits', async () => {
         const waiting = await database.query(
-          "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted",
+          `SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+           WHERE l.locktype = 'advisory' AND NOT l.granted AND d.datname = current_database()`,
         );
         return waiting.length > 0;
       });
