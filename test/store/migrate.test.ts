@@ -99,7 +99,8 @@ test('a store from before the sampler gets a row for each of its partitions', as
   const database = await emptyDatabase();
   await migrate(database.url, 4);
   await database.query('DROP TABLE onceward.sampler, onceward.partition_sweep');
-  await database.query('DELETE FROM onceward.schema_migration WHERE version = 2');
+  await database.query('DROP FUNCTION onceward.obeys_rules CASCADE');
+  await database.query('DELETE FROM onceward.schema_migration WHERE version >= 2');
   await migrate(database.url);
   const rows = await database.query<{ partition: string }>(
     'SELECT partition FROM onceward.partition_sweep ORDER BY partition',

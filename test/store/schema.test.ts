@@ -81,7 +81,7 @@ const illegal: readonly (readonly [what: string, state: ValidState, change: Colu
     ['a token of 0', 'IN_PROGRESS', { fencing_token: '0' }, /fencing_token/],
     ['a negative token', 'COMPLETED', { fencing_token: '-1' }, /fencing_token/],
     ['attempt 0', 'IN_PROGRESS', { attempt: '0' }, /attempt/],
-    ['more attempts forgiven than made', 'RELEASED', { attempts_forgiven: '2' }, /record_check/],
+    ['more attempts forgiven than made', 'RELEASED', { attempts_forgiven: '2' }, /attempts_forgiven/],
     ['half a fingerprint', 'IN_PROGRESS', { fingerprint_version: '1' }, /fingerprint_is_whole/],
     ['the other half', 'IN_PROGRESS', { fingerprint_digest: "'x'" }, /fingerprint_is_whole/],
     [
