@@ -1,0 +1,41 @@
+import { once } from 'node:events';
+import { startChild } from '../support/child.js';
+import type { LoadOrder, LoadReport } from './contestant.js';
+
+/** A contestant's process. */
+export interface LoadGenerator {
+  readonly order: (order: LoadOrder) => Promise<LoadReport>;
+  /** Lets it end by itself, so that it writes its profile. */
+  readonly stop: () => Promise<void>;
+}
+
+/** For a profile to be written, ms. */
+const patienceMs = 20_000;
+
+/** Starts `test/bench/<file>`, which takes orders. */
+export function startLoadGenerator(
+  file: string,
+  args: readonly string[],
+  nodeFlags: readonly string[] = [],
+): LoadGenerator {
+  const child = startChild([`test/bench/${file}`, ...args], { ipc: true, nodeFlags });
+  return {
+    order: async (order) => {
+      const ended = child.ended.then(() => {
+        throw new Error(`${file} ended; its error is above`);
+      });
+      child.process.send(order);
+      const [report] = (await Promise.race([once(child.process, 'message'), ended])) as [LoadReport];
+      return report;
+    },
+    stop: async () => {
+      if (child.hasEnded()) return;
+      // Not `ended`: a child whose channel we closed ourselves never says `close`.
+      const exited = once(child.process, 'exit');
+      child.process.disconnect();
+      const patience = setTimeout(() => child.signal('SIGKILL'), patienceMs);
+      await exited;
+      clearTimeout(patience);
+    },
+  };
+}
