@@ -10,7 +10,10 @@ export interface LoadGenerator {
 }
 
 /** For a profile to be written, ms. */
-const patienceMs = 20_000;
+const endPatienceMs = 20_000;
+
+/** Beyond the time asked for, ms: a slow one has finished keys to make first. */
+const orderPatienceMs = 180_000;
 
 /** Starts `test/bench/<file>`, which takes orders. */
 export function startLoadGenerator(
@@ -25,15 +28,25 @@ export function startLoadGenerator(
         throw new Error(`${file} ended; its error is above`);
       });
       child.process.send(order);
-      const [report] = (await Promise.race([once(child.process, 'message'), ended])) as [LoadReport];
-      return report;
+      const timeout = new AbortController();
+      const patience = setTimeout(() => timeout.abort(), order.durationMs + orderPatienceMs);
+      try {
+        const reported = once(child.process, 'message', { signal: timeout.signal });
+        const [report] = (await Promise.race([reported, ended])) as [LoadReport];
+        return report;
+      } catch (error) {
+        if (!timeout.signal.aborted) throw error;
+        throw new Error(`${file} does not answer; --only leaves it out`, { cause: error });
+      } finally {
+        clearTimeout(patience);
+      }
     },
     stop: async () => {
       if (child.hasEnded()) return;
       // Not `ended`: a child whose channel we closed ourselves never says `close`.
       const exited = once(child.process, 'exit');
       child.process.disconnect();
-      const patience = setTimeout(() => child.signal('SIGKILL'), patienceMs);
+      const patience = setTimeout(() => child.signal('SIGKILL'), endPatienceMs);
       await exited;
       clearTimeout(patience);
     },

@@ -19,6 +19,8 @@ const charge = DBOS.registerWorkflow(
 );
 // As many connections as the hand-written pool has.
 DBOS.setConfig({ name: 'bench', systemDatabaseUrl: url, systemDatabasePoolSize: 20, logLevel: 'error' });
+// Its use of node-postgres warns.
+process.noDeprecation = true;
 await DBOS.launch();
 
 takeOrders(async (key) => {

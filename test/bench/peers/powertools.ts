@@ -7,7 +7,7 @@ import { takeOrders } from '../contestant.js';
 import { sample } from '../sample.js';
 
 const [path = ''] = process.argv.slice(2);
-const client = await createClient({ socket: { path } }).connect();
+const client = await createClient({ socket: { path, tls: false } }).connect();
 const config = new IdempotencyConfig({ eventKeyJmesPath: 'key', throwOnNoIdempotencyKey: true });
 // Without the time that is left it has no lease, and warns at every call.
 config.registerLambdaContext({ getRemainingTimeInMillis: () => 30_000 } as Context);

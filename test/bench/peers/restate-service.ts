@@ -11,4 +11,4 @@ const payments = service({
       Promise.resolve({ body, attempt }),
   },
 });
-process.stdout.write(`${await serve({ services: [payments], port: 0 })}\n`);
+process.stdout.write(`${await serve({ services: [payments], port: 0, logger: () => undefined })}\n`);
