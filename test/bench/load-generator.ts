@@ -42,10 +42,11 @@ export function startLoadGenerator(
       }
     },
     stop: async () => {
-      if (child.hasEnded()) return;
+      const { process } = child;
+      if (process.exitCode !== null || process.signalCode !== null) return;
       // Not `ended`: a child whose channel we closed ourselves never says `close`.
-      const exited = once(child.process, 'exit');
-      child.process.disconnect();
+      const exited = once(process, 'exit');
+      if (process.connected) process.disconnect();
       const patience = setTimeout(() => child.signal('SIGKILL'), endPatienceMs);
       await exited;
       clearTimeout(patience);

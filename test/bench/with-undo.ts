@@ -1,3 +1,6 @@
+/** tsx sends a signal again that it believes unheard; one that comes later is impatience, ms. */
+const resentMs = 1000;
+
 /** Asks for a step to be taken at the end; the last asked for comes first. */
 export type Undo = (step: () => unknown) => Promise<void>;
 
@@ -8,7 +11,7 @@ export type Undo = (step: () => unknown) => Promise<void>;
 export async function withUndo(body: (undo: Undo) => Promise<void>): Promise<void> {
   const steps: (() => unknown)[] = [];
   const interruption = new AbortController();
-  const undoAll = async () => {
+  const undoRest = async () => {
     for (let step = steps.pop(); step !== undefined; step = steps.pop()) {
       try {
         await step();
@@ -17,13 +20,18 @@ export async function withUndo(body: (undo: Undo) => Promise<void>): Promise<voi
       }
     }
   };
-  // A second Ctrl-C ends us at once.
+  let undone = Promise.resolve();
+  const undoAll = () => (undone = undone.then(undoRest));
+  let interruptedTime = 0;
   const interrupt = () => {
-    interruption.abort();
-    process.stdout.write('\nstopping\n');
-    void undoAll();
+    if (!interruption.signal.aborted) {
+      interruption.abort();
+      interruptedTime = performance.now();
+      process.stdout.write('\nstopping\n');
+      void undoAll();
+    } else if (performance.now() - interruptedTime > resentMs) process.exit(130);
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupt);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt);
   try {
     await body(async (step) => {
       steps.push(step);
