@@ -5,7 +5,7 @@ import { emptyResults, type Measurement, type Results } from './results.js';
 
 export interface Rounds {
   readonly loads: readonly Load[];
-  /** After the warm-up round. */
+  /** After the warm-up round, which takes half the time. */
   readonly rounds: number;
   readonly durationMs: number;
 }
@@ -21,12 +21,13 @@ export async function measureRounds(
   for (let round = 0; round <= rounds; round += 1) {
     for (const load of loads) {
       const first = round % names.length;
-      const order = [...names.slice(first), ...names.slice(0, first)].filter((name) => takes(name, load));
+      const turns = [...names.slice(first), ...names.slice(0, first)].filter((name) => takes(name, load));
       process.stdout.write(
         `${round === 0 ? 'warm-up' : `round ${round} of ${rounds}`}, ${loadName(load)}:\n `,
       );
-      for (const name of order) {
-        const measurement = await measure(started.get(name)!, { ...load, durationMs });
+      for (const name of turns) {
+        const order = { ...load, durationMs: round === 0 ? durationMs / 2 : durationMs };
+        const measurement = await measure(started.get(name)!, order);
         process.stdout.write(` ${name} ${Math.round(measurement.perSecond)}/s`);
         if (round > 0) results.add(name, load, measurement);
       }

@@ -25,7 +25,11 @@ export async function writeResults(
   await writeFile(new URL('results.svg', import.meta.url), plotResults(results, atMost));
 }
 
+/** Columns of numbers to the right. */
 function markdownOf([head = [], ...body]: Table['rows']): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell || ' ').join(' | ')} |`;
-  return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '---:'))), ...body.map(line)].join('\n');
+  const isNumber = (at: number) => body.every((row) => /^[\d–][^a-z]*$/.test(row[at] ?? ''));
+  return [line(head), line(head.map((_, at) => (isNumber(at) ? '---:' : '---'))), ...body.map(line)].join(
+    '\n',
+  );
 }
