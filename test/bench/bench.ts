@@ -11,6 +11,7 @@ import { measure, measureRounds } from './measure-rounds.js';
 import { tablesOf, entrantTable } from './report.js';
 import { median, type Results } from './results.js';
 import { openVenue } from './venue.js';
+import { wholeNumber } from './whole-number.js';
 import { withUndo, type Undo } from './with-undo.js';
 import { writeResults } from './write-results.js';
 
@@ -39,15 +40,8 @@ const loads: readonly Load[] = [
   { mix: 'replays', inFlight: 256 },
 ];
 const quickLoads = loads.filter(({ mix, inFlight }) => mix === 'unique' || inFlight === 256);
-/** Those that the bars are about. */
-const quickNames = [
-  'sdk',
-  'unary',
-  'pg-pool',
-  'node-idempotency',
-  'node-idempotency-always',
-  'echo',
-] as const;
+/** Enough for every bar to be judged. */
+const quickNames = ['sdk', 'unary', 'pg-pool', 'node-idempotency-always', 'echo'] as const;
 
 interface Plan {
   readonly names: readonly EntrantName[];
@@ -70,12 +64,8 @@ function planOf(): Plan | undefined {
   });
   if (values.help) return undefined;
   const { quick, only } = values;
-  const [rounds, seconds] = [
-    Number(values.rounds ?? (quick ? 2 : 5)),
-    Number(values.seconds ?? (quick ? 1 : 3)),
-  ];
-  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds: a whole number, at least 1');
-  if (!(Number.isInteger(seconds) && seconds >= 1)) throw new Error('--seconds: a whole number, at least 1');
+  const rounds = wholeNumber('rounds', values.rounds ?? (quick ? '2' : '5'));
+  const seconds = wholeNumber('seconds', values.seconds ?? (quick ? '1' : '3'));
   const asked = only?.split(',').map((name) => name.trim());
   const unknown = asked?.filter((name) => !(name in entrants)) ?? [];
   if (unknown.length > 0)
