@@ -1,160 +1,128 @@
-/**
- * `npm run bench`: full cycles (claim + complete, unique keys, durable) through a coordinator, and beside it, in the same
- * rounds on the same Postgres, pgbench sending the same two statements row by row.
- */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { cpus, tmpdir, totalmem } from 'node:os';
-import { join } from 'node:path';
+/** `npm run bench`: us and what users would pick instead, in one interleaved run on one machine. */
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import pg from 'pg';
-import { connectCoordinator } from '../../src/client/coordinator-client.js';
-import { startChild, startServe, type Child } from '../support/child.js';
-import { putNamespace } from '../support/namespaces.js';
-import { startScratchPostgres } from '../support/scratch-postgres.js';
-import { parentOf } from './cpu.js';
-import {
-  measureCoordinator,
-  measurePgbench,
-  type CoordinatorRound,
-  type PgbenchRound,
-  type Rig,
-} from './measure.js';
-import { preparePgbench } from './pgbench.js';
-import { bar, ratioOf, reportOf, type Measured } from './report.js';
-import { sample } from './sample.js';
+import { table } from '../support/table.js';
+import { judge } from './bars.js';
+import { entrantNames, entrants, type EntrantName, type Started } from './entrants.js';
+import { installPeerPackages, installPrograms } from './install-peers.js';
+import type { Load } from './load.js';
+import { machineFacts } from './machine-facts.js';
+import { measure, measureRounds } from './measure-rounds.js';
+import { tablesOf, entrantTable } from './report.js';
+import { median, type Results } from './results.js';
+import { openVenue } from './venue.js';
+import { wholeNumber } from './whole-number.js';
+import { withUndo, type Undo } from './with-undo.js';
+import { writeResults } from './write-results.js';
 
 const help = `npm run bench -- [options]
 
-Claim + complete cycles per second through a coordinator, beside pgbench sending the same statements.
+Durable cycles (check, execute, store a result) and replays per second: this coordinator and others, side by side.
+A full run takes about half an hour and writes test/bench/RESULTS.md.
 
-  --quick         a minute instead of three and a half
-  --rounds <n>    interleaved rounds after the warm-up, at least 1 (default 7, quick 3)
-  --seconds <n>   whole seconds of each measurement (default 5, quick 2)
-  --cpu-prof <f>  write a CPU profile of the coordinator into folder f
-  --help          this text
+  --quick           about a minute: fewer contestants, loads and rounds; writes nothing
+  --rounds <n>      rounds after the warm-up (default 5, quick 2)
+  --seconds <n>     whole seconds of each measurement (default 3, quick 1)
+  --only <names>    of ${entrantNames.join(', ')}; writes nothing
+  --cpu-prof <dir>  writes CPU profiles of the coordinator and of the sdk contestant into a folder
+  --help            this text
 
-Exit code 1 below ${bar.ratio} × pgbench at ${bar.inFlight} in flight.
+Exit code 1 when a bar is missed.
 `;
 
-const concurrencies = [16, 64];
+const loads: readonly Load[] = [
+  { mix: 'unique', inFlight: 1 },
+  { mix: 'unique', inFlight: 64 },
+  { mix: 'unique', inFlight: 256 },
+  { mix: 'half', inFlight: 64 },
+  { mix: 'half', inFlight: 256 },
+  { mix: 'replays', inFlight: 64 },
+  { mix: 'replays', inFlight: 256 },
+];
+const quickLoads = loads.filter(({ mix, inFlight }) => mix === 'unique' || inFlight === 256);
+/** Enough for every bar to be judged. */
+const quickNames = ['sdk', 'unary', 'pg-pool', 'node-idempotency-always', 'echo'] as const;
 
 interface Plan {
+  readonly names: readonly EntrantName[];
+  readonly loads: readonly Load[];
   readonly rounds: number;
   readonly seconds: number;
-  readonly nodeFlags: readonly string[];
+  readonly profileFlags: readonly string[];
+  readonly writes: boolean;
 }
 
 const plan = planOf();
 if (plan === undefined) process.stdout.write(help);
-else await bench(plan);
+else await withUndo((undo) => bench(plan, undo));
 
 function planOf(): Plan | undefined {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean', default: false } as const;
   const { values } = parseArgs({
-    options: { quick: flag, help: flag, rounds: text, seconds: text, 'cpu-prof': text },
+    options: { quick: flag, help: flag, rounds: text, seconds: text, only: text, 'cpu-prof': text },
   });
   if (values.help) return undefined;
-  const rounds = Number(values.rounds ?? (values.quick ? 3 : 7));
-  const seconds = Number(values.seconds ?? (values.quick ? 2 : 5));
-  if (!(rounds >= 1 && Number.isInteger(seconds) && seconds >= 1)) throw new Error(help);
+  const { quick, only } = values;
+  const rounds = wholeNumber('rounds', values.rounds ?? (quick ? '2' : '5'));
+  const seconds = wholeNumber('seconds', values.seconds ?? (quick ? '1' : '3'));
+  const asked = only?.split(',').map((name) => name.trim());
+  const unknown = asked?.filter((name) => !(name in entrants)) ?? [];
+  if (unknown.length > 0)
+    throw new Error(`--only: ${unknown.join(', ')} is none of ${entrantNames.join(', ')}`);
+  const names = entrantNames.filter((name) =>
+    asked === undefined ? !quick || quickNames.some((each) => each === name) : asked.includes(name),
+  );
   const profile = values['cpu-prof'];
-  return {
-    rounds,
-    seconds,
-    nodeFlags: profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`],
-  };
+  const profileFlags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(profile)}`];
+  const writes = !quick && only === undefined;
+  return { names, loads: quick ? quickLoads : loads, rounds, seconds, profileFlags, writes };
 }
 
-async function bench({ rounds, seconds, nodeFlags }: Plan): Promise<void> {
-  const undo: (() => Promise<unknown>)[] = [];
-  const stopAll = async () => {
-    for (const step of undo.reverse().splice(0)) await step();
-  };
-  process.once('SIGINT', () => {
-    void stopAll().finally(() => process.exit(130));
-  });
-  try {
-    const rig = await startRig(nodeFlags, undo);
-    const measured = await measureRounds(rig, rounds, seconds);
-    process.stdout.write(`\n${reportOf(measured)}\n\n`);
-    const judged = measured.find(({ inFlight }) => inFlight === bar.inFlight);
-    const ratio = judged === undefined ? NaN : ratioOf(judged);
-    process.stdout.write(
-      `${ratio.toFixed(2)} × pgbench at ${bar.inFlight} in flight; the bar is ${bar.ratio}.\n`,
-    );
-    if (!(ratio >= bar.ratio)) process.exitCode = 1;
-  } finally {
-    await stopAll();
+async function bench(given: Plan, undo: Undo): Promise<void> {
+  const { names, rounds, seconds } = given;
+  const needs = names.map((name) => entrants[name].needs).filter((each) => each !== undefined);
+  if (needs.some((each) => each !== 'pgbench')) await installPeerPackages();
+  await installPrograms([...new Set(needs.filter((each) => each !== 'packages'))]);
+  const venue = await openVenue(undo, given.profileFlags);
+  const started = new Map<EntrantName, Started>();
+  for (const name of names) started.set(name, await entrants[name].start(venue));
+  const facts = [...(await machineFacts()), (await venue.postgres()).facts];
+  process.stdout.write(`${facts.join('\n')}\n\n`);
+  const takes = (name: EntrantName, load: Load) => entrants[name].takes(load);
+  const durationMs = seconds * 1000;
+  const results = await measureRounds(started, takes, { loads: given.loads, rounds, durationMs });
+  const p99AtHalfMs = await measureHalfLoad(started.get('sdk'), results, rounds, durationMs);
+  const verdicts = judge(results, p99AtHalfMs);
+  const tables = tablesOf(results, verdicts);
+  for (const { title, rows } of tables) process.stdout.write(`\n${title}\n\n${table(rows)}\n`);
+  if (given.writes) {
+    const run = `${rounds} interleaved rounds after a warm-up, ${seconds} s for each measurement`;
+    await writeResults([...facts, run], [entrantTable(names), ...tables], results);
   }
+  if (verdicts.some(({ passed }) => !passed)) process.exitCode = 1;
 }
 
-async function startRig(nodeFlags: readonly string[], undo: (() => Promise<unknown>)[]): Promise<Rig> {
-  const scriptFolder = await mkdtemp(join(tmpdir(), 'onceward-bench-'));
-  undo.push(() => rm(scriptFolder, { recursive: true, force: true }));
-  // 64 clients of pgbench beside the coordinator; nothing else differs from what Postgres ships.
-  const postgres = await startScratchPostgres({ max_connections: '150' });
-  undo.push(() => postgres.stop());
-  const pgbench = await preparePgbench(postgres.url, join(scriptFolder, 'cycle.sql'));
-  const coordinator = await startServe(postgres.url, { nodeFlags });
-  undo.push(() => coordinator.stop());
-  await declareNamespace(coordinator.address);
-  const load: Child = startChild(['test/bench/load.ts', coordinator.address], { ipc: true });
-  undo.push(() => load.stop());
-  const { facts, postmasterPid } = await inspect(postgres.url);
-  process.stdout.write(
-    `${facts}\n${pgbench.version}, -M prepared, the same statements\n` +
-      `Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, ` +
-      `${Math.round(totalmem() / 2 ** 30)} GiB; everything shares this machine\n\n`,
+/** The p99 of each round at half of the highest rate with unique keys, begun on time whatever is still under way. */
+async function measureHalfLoad(
+  sdk: Started | undefined,
+  results: Results,
+  rounds: number,
+  durationMs: number,
+): Promise<readonly number[]> {
+  if (sdk === undefined) return [];
+  const unique = results.loads.filter(({ mix }) => mix === 'unique');
+  const peak = Math.max(
+    ...unique.map((load) => median(results.of('sdk', load).map(({ perSecond }) => perSecond))),
   );
-  return { coordinatorPid: coordinator.pid, postmasterPid, load, pgbench };
-}
-
-async function declareNamespace(address: string): Promise<void> {
-  const connection = connectCoordinator({ address });
-  await putNamespace(connection, sample.namespace);
-  connection.close();
-}
-
-async function inspect(
-  url: string,
-): Promise<{ readonly facts: string; readonly postmasterPid: number | undefined }> {
-  const client = new pg.Client(url);
-  await client.connect();
-  const { rows } = await client.query<{ pid: number; version: string } & Record<string, string>>(
-    `SELECT pg_backend_pid() AS pid, current_setting('server_version') AS version,
-       current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
-       current_setting('synchronous_commit') AS synchronous_commit, current_setting('shared_buffers') AS shared_buffers,
-       (SELECT partition_count::text FROM onceward.store_instance) AS partition_count`,
-  );
-  const [row] = rows;
-  if (row === undefined) throw new Error('Postgres did not tell its settings');
-  const { pid, version, ...settings } = row;
-  const postmasterPid = parentOf(pid);
-  await client.end();
-  const facts = Object.entries(settings).map(([name, value]) => `${name} = ${value}`);
-  return { facts: `Postgres ${version}: ${facts.join(', ')}`, postmasterPid };
-}
-
-async function measureRounds(rig: Rig, rounds: number, seconds: number): Promise<readonly Measured[]> {
-  const all = concurrencies.map((inFlight) => {
-    return { inFlight, coordinator: [] as CoordinatorRound[], pgbench: [] as PgbenchRound[] };
-  });
-  for (let round = 0; round <= rounds; round += 1) {
-    for (const { inFlight, coordinator, pgbench } of all) {
-      // Who goes first alternates, so that what drifts over the run favours neither.
-      const viaPgbench = round % 2 === 1 ? await measurePgbench(rig, inFlight, seconds) : undefined;
-      const viaCoordinator = await measureCoordinator(rig, inFlight, seconds);
-      const other = viaPgbench ?? (await measurePgbench(rig, inFlight, seconds));
-      const name = round === 0 ? 'warm-up' : `round ${round} of ${rounds}`;
-      const rates = [viaCoordinator, other].map(({ cyclesPerSecond }) => cyclesPerSecond.toFixed(0));
-      process.stdout.write(
-        `${name}, ${inFlight} in flight: coordinator ${rates[0]}/s, pgbench ${rates[1]}/s\n`,
-      );
-      if (round === 0) continue;
-      coordinator.push(viaCoordinator);
-      pgbench.push(other);
-    }
+  const rate = Math.round(peak / 2);
+  const p99s: number[] = [];
+  process.stdout.write(`sdk at ${rate}/s, half of its peak: p99`);
+  for (let round = 0; round < rounds; round += 1) {
+    const { p99Ms = NaN } = await measure(sdk, { inFlight: 1, durationMs, rate });
+    process.stdout.write(` ${p99Ms.toFixed(1)} ms`);
+    p99s.push(p99Ms);
   }
-  return all;
+  process.stdout.write('\n');
+  return p99s;
 }

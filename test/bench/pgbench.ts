@@ -24,7 +24,7 @@ export interface PgbenchRun {
  * Each run has new connections, and a new backend takes some 30 ms to know 16 partitions and plan its statements: with
  * 64 of them the first seconds measure nothing else. The coordinator keeps its connections, so neither side is charged.
  */
-export const warmUpSeconds = 5;
+const warmUpSeconds = 5;
 
 /** Marks where the script's own variables go among the parameters. */
 const ofScript = { key: '\u0000key', token: -1n };

@@ -1,55 +1,89 @@
-import { table } from '../support/table.js';
-import type { CoordinatorRound, CpuPerThousand, PgbenchRound } from './measure.js';
+import { entrants, type EntrantName } from './entrants.js';
+import { loadName, mixNames, type Load } from './load.js';
+import { median, medianRatio, type Measurement, type Results } from './results.js';
+import type { Verdict } from './bars.js';
 
-export interface Measured {
-  readonly inFlight: number;
-  readonly coordinator: readonly CoordinatorRound[];
-  readonly pgbench: readonly PgbenchRound[];
+export interface Table {
+  readonly title: string;
+  /** The first is the head. */
+  readonly rows: readonly (readonly string[])[];
 }
 
-/** Against pgbench at 64 in flight: below it, a coordinator costs too much beside the database. */
-export const bar = { inFlight: 64, ratio: 0.7 };
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2;
+/** An overview, a table for each load, and the bars. */
+export function tablesOf(results: Results, verdicts: readonly Verdict[]): readonly Table[] {
+  const { loads, names } = results;
+  const overview: Table = {
+    title: 'Operations per second, medians of the rounds',
+    rows: [
+      ['', ...loads.map(({ mix, inFlight }) => `${mixNames[mix]}, ${inFlight}`)],
+      ...names.map((name) => [name, ...loads.map((load) => perSecond(median(ratesOf(results, name, load))))]),
+    ],
+  };
+  const bars: Table = {
+    title: 'Bars',
+    rows: [
+      ['', 'bar', 'measured', ''],
+      ...verdicts.map(({ what, bar, measured, passed }) => [what, bar, measured, passed ? 'met' : 'missed']),
+    ],
+  };
+  return [overview, ...loads.map((load) => loadTable(results, load)), bars];
 }
 
-/** Of the rounds' ratios, not of the medians: the two halves of a round ran side by side in time. */
-export function ratioOf({ coordinator, pgbench }: Measured): number {
-  return median(coordinator.map((round, i) => round.cyclesPerSecond / (pgbench[i]?.cyclesPerSecond ?? NaN)));
+function loadTable(results: Results, load: Load): Table {
+  const byHand = ratesOf(results, 'pg-pool', load);
+  const taking = results.names.filter((name) => results.of(name, load).length > 0);
+  return {
+    title: loadName(load),
+    rows: [
+      ['', 'per second', 'least–most', '× pg-pool', 'p50 ms', 'p99 ms', 'CPU, ms per 1,000'],
+      ...taking.map((name) => {
+        const rounds = results.of(name, load);
+        const rates = ratesOf(results, name, load);
+        const ratio = medianRatio(rates, byHand);
+        return [
+          name,
+          perSecond(median(rates)),
+          `${perSecond(Math.min(...rates))}–${perSecond(Math.max(...rates))}`,
+          Number.isNaN(ratio) ? '–' : ratio.toFixed(2),
+          latency(rounds.map(({ p50Ms }) => p50Ms ?? NaN)),
+          latency(rounds.map(({ p99Ms }) => p99Ms ?? NaN)),
+          cpu(rounds),
+        ];
+      }),
+    ],
+  };
 }
 
-export function reportOf(all: readonly Measured[]): string {
-  const head = ['in flight', 'coordinator', 'pgbench', 'ratio', 'p50 ms', 'p99 ms'];
-  const rates = all.map((measured) => {
-    const { inFlight, coordinator, pgbench } = measured;
-    return [
-      String(inFlight),
-      `${rate(coordinator)}/s`,
-      `${rate(pgbench)}/s`,
-      ratioOf(measured).toFixed(2),
-      median(coordinator.map((round) => round.p50Ms)).toFixed(1),
-      median(coordinator.map((round) => round.p99Ms)).toFixed(1),
-    ];
-  });
-  const cpuHead = ['CPU, ms per 1,000 cycles', 'coordinator', 'load generator', 'postgres'];
-  const cpu = all.flatMap(({ inFlight, coordinator, pgbench }) => [
-    [`${inFlight} in flight, coordinator`, ...cpuCells(coordinator)],
-    [`${inFlight} clients, pgbench`, ...cpuCells(pgbench)],
-  ]);
-  return `${table([head, ...rates])}\n\n${table([cpuHead, ...cpu])}`;
+function ratesOf(results: Results, name: EntrantName, load: Load): readonly number[] {
+  return results.of(name, load).map((measurement) => measurement.perSecond);
 }
 
-function rate(rounds: readonly { readonly cyclesPerSecond: number }[]): string {
-  return Math.round(median(rounds.map((round) => round.cyclesPerSecond))).toLocaleString('en');
+/** Who took part, and what an answer of each is worth. */
+export function entrantTable(names: readonly EntrantName[]): Table {
+  return {
+    title: 'Who is compared',
+    rows: [
+      ['', 'what', 'durability'],
+      ...names.map((name) => [name, entrants[name].what, entrants[name].durability]),
+    ],
+  };
 }
 
-function cpuCells(rounds: readonly { readonly cpu: CpuPerThousand }[]): string[] {
-  return (['coordinator', 'driver', 'postgres'] as const).map((name) => {
-    const known = rounds.map(({ cpu }) => cpu[name]).filter((value) => value !== undefined);
-    return known.length === 0 ? '–' : median(known).toFixed(0);
-  });
+function perSecond(rate: number): string {
+  return Number.isNaN(rate) ? '–' : Math.round(rate).toLocaleString('en');
+}
+
+function latency(rounds: readonly number[]): string {
+  const ms = median(rounds);
+  return Number.isNaN(ms) ? '–' : ms.toPrecision(ms < 10 ? 2 : 3);
+}
+
+function cpu(rounds: readonly Measurement[]): string {
+  const processes = Object.keys(rounds[0]?.cpu ?? {});
+  return processes
+    .map((name) => {
+      const used = median(rounds.map((round) => round.cpu[name] ?? NaN));
+      return `${name} ${Number.isNaN(used) ? '–' : used.toFixed(0)}`;
+    })
+    .join(', ');
 }

@@ -6,13 +6,14 @@
  */
 import { parseArgs } from 'node:util';
 import pg from 'pg';
-import { connectCoordinator } from '../../src/client/coordinator-client.js';
-import { serving, spawnServe, startChild, type Child } from '../support/child.js';
-import { putNamespace } from '../support/namespaces.js';
+import { serving, spawnServe, type Child } from '../support/child.js';
 import { startScratchPostgres } from '../support/scratch-postgres.js';
-import type { LoadReport } from './load.js';
-import { orderLoad } from './measure.js';
+import type { LoadReport } from './contestant.js';
+import { startLoadGenerator, type LoadGenerator } from './load-generator.js';
+import { median } from './results.js';
 import { sample } from './sample.js';
+import { declareNamespace } from './venue.js';
+import { withUndo, type Undo } from './with-undo.js';
 
 const { values } = parseArgs({
   options: {
@@ -26,16 +27,11 @@ const rows = Number(values.million) * 1_000_000;
 const order = { inFlight: Number(values['in-flight']), durationMs: Number(values.seconds) * 1000 };
 
 const say = (text: string) => void process.stdout.write(`${text}\n`);
-const undo: (() => Promise<unknown>)[] = [];
-try {
-  await run();
-} finally {
-  for (const step of undo.reverse()) await step();
-}
+await withUndo(run);
 
-async function run(): Promise<void> {
+async function run(undo: Undo): Promise<void> {
   const postgres = await startScratchPostgres({ max_connections: '100', max_wal_size: '8GB' });
-  undo.push(() => postgres.stop());
+  await undo(() => postgres.stop());
   const start = async (schedule: string) => {
     const child = await serving(
       spawnServe([
@@ -44,18 +40,16 @@ async function run(): Promise<void> {
         ...(schedule === 'off' ? ['--sampler-schedule', 'off'] : []),
       ]),
     );
-    undo.push(() => child.stop());
-    const load = startChild(['test/bench/load.ts', child.address], { ipc: true });
-    undo.push(() => load.stop());
+    await undo(() => child.stop());
+    const load = startLoadGenerator('contestants/unary.ts', [child.address]);
+    await undo(() => load.stop());
     return { child, load };
   };
   const without = await start('off');
-  const connection = connectCoordinator({ address: without.child.address });
-  await putNamespace(connection, sample.namespace);
-  connection.close();
+  await declareNamespace(without.child.address);
   const client = new pg.Client(postgres.url);
   await client.connect();
-  undo.push(() => client.end());
+  await undo(() => client.end());
   await fill(client);
   const withSampler = await start('default');
   const reports = await measureRounds(client, without, withSampler);
@@ -90,7 +84,7 @@ async function fill(client: pg.Client): Promise<void> {
 
 interface Side {
   readonly child: Child;
-  readonly load: Child;
+  readonly load: LoadGenerator;
 }
 
 interface Reports {
@@ -107,14 +101,14 @@ async function measureRounds(client: pg.Client, without: Side, sampler: Side): P
   const rounds = Number(values.rounds);
   for (let round = 0; round <= rounds; round += 1) {
     const measureWithout = async () => {
-      const measured = await orderLoad(without.load, order);
+      const measured = await without.load.order(order);
       if (round > 0) reports.without.push(measured);
       return measured;
     };
     const measureSampler = async () => {
       sampler.child.signal('SIGCONT');
       const before = await deleted(client);
-      const measured = await orderLoad(sampler.load, order);
+      const measured = await sampler.load.order(order);
       sampler.child.signal('SIGSTOP');
       const removed = ((await deleted(client)) - before) / (order.durationMs / 1000);
       if (round > 0) {
@@ -146,7 +140,7 @@ async function deleted(client: pg.Client): Promise<number> {
 }
 
 /** One statement over everything, as a cron job would have it. */
-async function naive(url: string, load: Child): Promise<readonly LoadReport[]> {
+async function naive(url: string, load: LoadGenerator): Promise<readonly LoadReport[]> {
   const broom = new pg.Client(url);
   await broom.connect();
   const startTime = performance.now();
@@ -162,7 +156,7 @@ async function naive(url: string, load: Child): Promise<readonly LoadReport[]> {
     });
   const reports: LoadReport[] = [];
   while (!progress.done && reports.length < Number(values.rounds)) {
-    const measured = await orderLoad(load, order);
+    const measured = await load.order(order);
     say(`beside the naive DELETE: ${line(measured)}`);
     reports.push(measured);
   }
@@ -171,34 +165,26 @@ async function naive(url: string, load: Child): Promise<readonly LoadReport[]> {
   return reports;
 }
 
-function line({ cyclesPerSecond, beginP50Ms, beginP99Ms }: LoadReport): string {
-  return `${cyclesPerSecond.toFixed(0)} cycles/s, Begin p50 ${beginP50Ms.toFixed(2)} p99 ${beginP99Ms.toFixed(2)} ms`;
+function line({ perSecond, p50Ms, p99Ms }: LoadReport): string {
+  return `${perSecond.toFixed(0)} cycles/s, p50 ${p50Ms.toFixed(2)} p99 ${p99Ms.toFixed(2)} ms`;
 }
 
 function report({ without, sampler, naive: beside, removedPerSecond }: Reports): void {
-  const rate = ({ cyclesPerSecond }: LoadReport) => cyclesPerSecond;
-  const p99 = ({ beginP99Ms }: LoadReport) => beginP99Ms;
+  const rate = ({ perSecond }: LoadReport) => perSecond;
+  const p99 = ({ p99Ms }: LoadReport) => p99Ms;
   // Of each round, as the machine drifts between them; then the median.
   const ratio = (of: (each: LoadReport) => number) =>
     median(sampler.map((each, i) => of(each) / of(without[i] ?? each)));
   say(`\n${2 * rows} rows, half expired; ${order.inFlight} in flight; medians of ${sampler.length} rounds`);
   say(
-    `without:       ${median(without.map(rate)).toFixed(0)} cycles/s, Begin p99 ${median(without.map(p99)).toFixed(2)} ms`,
+    `without:       ${median(without.map(rate)).toFixed(0)} cycles/s, p99 ${median(without.map(p99)).toFixed(2)} ms`,
   );
   say(
-    `with sampler:  ${median(sampler.map(rate)).toFixed(0)} cycles/s, Begin p99 ${median(sampler.map(p99)).toFixed(2)} ms; ` +
+    `with sampler:  ${median(sampler.map(rate)).toFixed(0)} cycles/s, p99 ${median(sampler.map(p99)).toFixed(2)} ms; ` +
       `by round ${ratio(rate).toFixed(3)} × the throughput, ${ratio(p99).toFixed(3)} × the p99; ` +
       `${median(removedPerSecond).toFixed(0)} rows/s removed`,
   );
   say(
-    `naive DELETE:  ${median(beside.map(rate)).toFixed(0)} cycles/s, Begin p99 ${median(beside.map(p99)).toFixed(2)} ms`,
+    `naive DELETE:  ${median(beside.map(rate)).toFixed(0)} cycles/s, p99 ${median(beside.map(p99)).toFixed(2)} ms`,
   );
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1
-    ? (sorted[middle] ?? NaN)
-    : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2;
 }
