@@ -6,8 +6,11 @@ import { randomBytes } from 'node:crypto';
 import * as hdr from 'hdr-histogram-js';
 import { mintKey } from '../../src/client/mint-key.js';
 
-/** Does the work of one key once: executes it, with a durable check before and its result stored after, or replays it. */
-export type Contestant = (key: string) => Promise<'executed' | 'replayed'>;
+/**
+ * Does the work of one key once: executes it, with a durable check before and its result stored after, or replays it. It may say
+ * when the check was answered.
+ */
+export type Contestant = (key: string, onChecked: () => void) => Promise<'executed' | 'replayed'>;
 
 export interface LoadOrder {
   readonly inFlight: number;
@@ -25,6 +28,9 @@ export interface LoadReport {
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** Of the checks alone, where the contestant tells. */
+  readonly checkP50Ms: number;
+  readonly checkP99Ms: number;
   /** CPU of this process, ms. */
   readonly cpuMs: number;
 }
@@ -50,26 +56,30 @@ export function takeOrders(contestant: Contestant): void {
 async function run(contestant: Contestant, finished: string[], order: LoadOrder): Promise<LoadReport> {
   const { inFlight, durationMs, mix = 'unique', keys = 'random', rate } = order;
   const newKey = keys === 'random' ? randomKey : mintKey;
-  const execute = async (key: string) => {
-    if ((await contestant(key)) !== 'executed') throw new Error(`a new key was replayed: ${key}`);
+  const execute = async (key: string, onChecked = ignored) => {
+    if ((await contestant(key, onChecked)) !== 'executed') throw new Error(`a new key was replayed: ${key}`);
     finished[finished.length < finishedMax ? finished.length : Math.floor(Math.random() * finishedMax)] = key;
   };
-  const replay = async () => {
+  const replay = async (onChecked: () => void) => {
     const key = finished[Math.floor(Math.random() * finished.length)] ?? '';
-    if ((await contestant(key)) !== 'replayed') throw new Error(`a finished key was executed: ${key}`);
+    if ((await contestant(key, onChecked)) !== 'replayed')
+      throw new Error(`a finished key was executed: ${key}`);
   };
   if (mix !== 'unique') await filled(finished, inFlight, () => execute(newKey()));
   let turn = 0;
-  const operation = () => {
+  const operation = (onChecked: () => void) => {
     turn += 1;
-    return mix === 'replays' || (mix === 'half' && turn % 2 === 0) ? replay() : execute(newKey());
+    const again = mix === 'replays' || (mix === 'half' && turn % 2 === 0);
+    return again ? replay(onChecked) : execute(newKey(), onChecked);
   };
-  const histogram = hdr.build({ highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 });
+  const histogram = newHistogram();
+  const checks = newHistogram();
+  const since = (sentTime: number) => Math.round((performance.now() - sentTime) * 1000);
   const cpu = process.cpuUsage();
   const startTime = performance.now();
   const timed = async (sentTime: number) => {
-    await operation();
-    histogram.recordValue(Math.round((performance.now() - sentTime) * 1000));
+    await operation(() => checks.recordValue(since(sentTime)));
+    histogram.recordValue(since(sentTime));
   };
   if (rate === undefined) await closedLoop(inFlight, startTime + durationMs, timed);
   else await openLoop(rate, startTime, durationMs, timed);
@@ -80,9 +90,17 @@ async function run(contestant: Contestant, finished: string[], order: LoadOrder)
     perSecond: (histogram.totalCount / elapsedMs) * 1000,
     p50Ms: histogram.getValueAtPercentile(50) / 1000,
     p99Ms: histogram.getValueAtPercentile(99) / 1000,
+    checkP50Ms: checks.getValueAtPercentile(50) / 1000,
+    checkP99Ms: checks.getValueAtPercentile(99) / 1000,
     cpuMs: (user + system) / 1000,
   };
 }
+
+function newHistogram(): hdr.Histogram {
+  return hdr.build({ highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 });
+}
+
+const ignored = (): void => undefined;
 
 async function filled(
   finished: readonly string[],

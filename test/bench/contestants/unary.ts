@@ -17,7 +17,7 @@ const emptyBegin = BeginRequest.decode(Buffer.alloc(0));
 const emptyComplete = CompleteRequest.decode(Buffer.alloc(0));
 const { namespace, scope, operation, fingerprint, result } = sample;
 
-takeOrders(async (key) => {
+takeOrders(async (key, onChecked) => {
   const ref = { namespace, scope, key };
   const begun = await new Promise<BeginResponse>((resolve, reject) => {
     client.begin(
@@ -25,6 +25,7 @@ takeOrders(async (key) => {
       (error, response) => (error === null ? resolve(response) : reject(error)),
     );
   });
+  onChecked();
   if (begun.outcome?.$case === 'replay') return 'replayed';
   if (begun.outcome?.$case !== 'execute') throw new Error(`answered ${begun.outcome?.$case}`);
   const { fencingToken } = begun.outcome.value;
