@@ -9,6 +9,8 @@ const maxUnknown = 1000;
 export class Namespaces {
   readonly #store: KeyStore;
   #known = new Map<string, Namespace>();
+  /** Names that were found, whatever was dropped since: a namespace is never removed. */
+  readonly #declared = new Set<string>();
   #unknown = new Set<string>();
   /** Reads under way, which all who ask meanwhile share: after a change thousands of calls ask at once. */
   readonly #reads = new Map<string, Promise<Namespace | undefined>>();
@@ -19,16 +21,17 @@ export class Namespaces {
 
   async load(): Promise<void> {
     const all = await this.#store.listNamespaces();
-    this.#known = new Map(all.map((namespace) => [namespace.name, namespace]));
+    this.#known = new Map();
+    for (const namespace of all) this.#remember(namespace.name, namespace);
   }
 
   get names(): readonly string[] {
-    return [...this.#known.keys()];
+    return [...this.#declared];
   }
 
   /** Whether it is declared, as far as memory tells. */
   has(name: string): boolean {
-    return this.#known.has(name);
+    return this.#declared.has(name);
   }
 
   async get(name: string): Promise<Namespace> {
@@ -64,6 +67,7 @@ export class Namespaces {
   #remember(name: string, found: Namespace | undefined): void {
     if (found !== undefined) {
       this.#known.set(name, found);
+      this.#declared.add(name);
       return;
     }
     if (this.#unknown.size >= maxUnknown) this.#unknown.clear();
