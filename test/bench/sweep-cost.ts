@@ -10,7 +10,7 @@ import { serving, spawnServe, type Child } from '../support/child.js';
 import { startScratchPostgres } from '../support/scratch-postgres.js';
 import type { LoadReport } from './contestant.js';
 import { startLoadGenerator, type LoadGenerator } from './load-generator.js';
-import { median } from './results.js';
+import { median, medianRatio } from './results.js';
 import { sample } from './sample.js';
 import { declareNamespace } from './venue.js';
 import { withUndo, type Undo } from './with-undo.js';
@@ -173,8 +173,7 @@ function report({ without, sampler, naive: beside, removedPerSecond }: Reports):
   const rate = ({ perSecond }: LoadReport) => perSecond;
   const p99 = ({ checkP99Ms }: LoadReport) => checkP99Ms;
   // Of each round, as the machine drifts between them; then the median.
-  const ratio = (of: (each: LoadReport) => number) =>
-    median(sampler.map((each, i) => of(each) / of(without[i] ?? each)));
+  const ratio = (of: (each: LoadReport) => number) => medianRatio(sampler.map(of), without.map(of));
   say(`\n${2 * rows} rows, half expired; ${order.inFlight} in flight; medians of ${sampler.length} rounds`);
   say(
     `without:       ${median(without.map(rate)).toFixed(0)} cycles/s, Begin p99 ${median(without.map(p99)).toFixed(2)} ms`,
