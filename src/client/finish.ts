@@ -31,37 +31,59 @@ const defaultFinishTimeoutMs = 30_000;
 /** How often a loser looks whether the winner has finished, ms. */
 const lookAgain = { firstMs: 20, mostMs: 500 };
 
+/** Stores how the execution ended, also when the caller has left. Rejects with a CallError when that can't be. */
+export function storeSettlement(
+  calls: Calls,
+  { resultRetentionMs, finishTimeoutMs: deadlineMs = defaultFinishTimeoutMs }: OperationSpec,
+  { ref, fencingToken }: RunningOperation,
+  settlement: Settlement,
+): Promise<unknown> {
+  switch (settlement.kind) {
+    case 'complete': {
+      const resultRetention = resultRetentionMs === undefined ? undefined : toRetention(resultRetentionMs);
+      return calls.complete(
+        { ref, fencingToken, result: settlement.result, resultRetention },
+        { deadlineMs },
+      );
+    }
+    case 'final': {
+      const { status, initialMetadata, trailingMetadata } = settlement;
+      const kind = FailRequest_Kind.FINAL;
+      const request = { ref, fencingToken, kind, status, initialMetadata, trailingMetadata };
+      return calls.fail(request, { deadlineMs });
+    }
+    case 'retryable': {
+      const kind = FailRequest_Kind.RETRYABLE;
+      return calls.fail({ ref, fencingToken, kind, status: settlement.status }, { deadlineMs });
+    }
+  }
+}
+
 /**
- * Stores how the execution ended, also when the caller has left. An execution that lost its lease is answered with what the
- * winner stored, never with its own result.
+ * What becomes of an execution whose end could not be stored. One that lost its lease is answered with what the winner stored, never
+ * with its own result.
  */
-export async function finishOperation(
+export async function notStored(
   { calls, metrics }: Guards,
   spec: OperationSpec,
   trace: OperationTrace,
   operation: RunningOperation,
   settlement: Settlement,
+  error: unknown,
 ): Promise<Ending> {
-  try {
-    await trace.part('finish', () => store(calls, spec, operation, settlement));
-    return { kind: 'executed' };
-  } catch (error) {
-    if (!(error instanceof CallError)) throw error;
-    if (error.reason !== 'LEASE_LOST' && error.reason !== 'RESULT_CONFLICT') {
-      // The key was to be free again: without that its lease lapses, and the error is none the less the execution's own.
-      if (settlement.kind === 'retryable') return { kind: 'executed' };
-      const text = `it was executed, and how it ended could not be stored: ${error.reason}`;
-      throw new OperationError('RESULT_NOT_STORED', text, undefined, error);
-    }
-    operation.lease?.stop();
-    metrics.leasesLost.add(1, { [names.namespace]: spec.ref.namespace });
-    trace.set({ [names.leaseLost]: true });
-    const replay = await trace.part('wait', () => resultOfWinner(calls, spec));
-    trace.linkTo(replay.traceparent);
-    return { kind: 'replay', replay };
-  } finally {
-    operation.lease?.stop();
+  if (!(error instanceof CallError)) throw error;
+  if (error.reason !== 'LEASE_LOST' && error.reason !== 'RESULT_CONFLICT') {
+    // The key was to be free again: without that its lease lapses, and the error is none the less the execution's own.
+    if (settlement.kind === 'retryable') return { kind: 'executed' };
+    const text = `it was executed, and how it ended could not be stored: ${error.reason}`;
+    throw new OperationError('RESULT_NOT_STORED', text, undefined, error);
   }
+  operation.lease?.stop();
+  metrics.leasesLost.add(1, { [names.namespace]: spec.ref.namespace });
+  trace.set({ [names.leaseLost]: true });
+  const replay = await trace.part('wait', () => resultOfWinner(calls, spec));
+  trace.linkTo(replay.traceparent);
+  return { kind: 'replay', replay };
 }
 
 /** Frees a key whose grant nobody waits for any more. Best effort: else its lease lapses. */
@@ -72,34 +94,6 @@ export function giveBack(calls: Calls, ref: KeyRef, fencingToken: bigint): void 
     details: Buffer.alloc(0),
   };
   calls.fail({ ref, fencingToken, kind: FailRequest_Kind.RETRYABLE, status: gone }).catch(() => undefined);
-}
-
-async function store(
-  calls: Calls,
-  spec: OperationSpec,
-  { ref, fencingToken }: RunningOperation,
-  settlement: Settlement,
-): Promise<void> {
-  const { resultRetentionMs, finishTimeoutMs: deadlineMs = defaultFinishTimeoutMs } = spec;
-  const resultRetention = resultRetentionMs === undefined ? undefined : toRetention(resultRetentionMs);
-  switch (settlement.kind) {
-    case 'complete':
-      await calls.complete({ ref, fencingToken, result: settlement.result, resultRetention }, { deadlineMs });
-      return;
-    case 'final': {
-      const { status, initialMetadata, trailingMetadata } = settlement;
-      const kind = FailRequest_Kind.FINAL;
-      await calls.fail(
-        { ref, fencingToken, kind, status, initialMetadata, trailingMetadata },
-        { deadlineMs },
-      );
-      return;
-    }
-    case 'retryable': {
-      const kind = FailRequest_Kind.RETRYABLE;
-      await calls.fail({ ref, fencingToken, kind, status: settlement.status }, { deadlineMs });
-    }
-  }
 }
 
 /** By looking only: a Begin could be granted, and this execution is over. */

@@ -40,13 +40,17 @@ export function callFramed(
 }
 
 /** One call, over all its tries. An object with a promise, as there are tens of thousands a second. */
-class FramedCall {
+class FramedCall implements Sending {
+  readonly id: bigint;
+  readonly bytes: Uint8Array;
+  readonly finishing: boolean;
   readonly #links: Links;
   readonly #resender: Resender;
   readonly #options: FramedCallOptions;
   readonly #resolve: (value: Response['value']) => void;
   readonly #reject: (error: CallError) => void;
-  #try: Try | undefined;
+  /** Where the try under way is. */
+  #session: Session | undefined;
   #tries = 0;
   /** Of the try under way, or until the next one. */
   #timer: NodeJS.Timeout | undefined;
@@ -61,6 +65,9 @@ class FramedCall {
     resolve: (value: Response['value']) => void,
     reject: (error: CallError) => void,
   ) {
+    this.id = options.id;
+    this.bytes = options.bytes;
+    this.finishing = options.finishing;
     this.#links = links;
     this.#resender = resender;
     this.#options = options;
@@ -79,17 +86,18 @@ class FramedCall {
   }
 
   /** The caller leaves, or the client is closed. */
-  readonly leave = (): void => {
-    this.#try?.giveUp();
+  handleEvent(): void {
+    this.#session?.forget(this);
     this.#fail(this.#resender.leftError());
-  };
+  }
 
-  settle(from: Try, answer: Response | ServiceError): void {
-    if (from !== this.#try) {
+  settle(from: Session, answer: Answer['response'] | ServiceError): void {
+    if (answer === undefined) return;
+    if (from !== this.#session) {
       if (!(answer instanceof Error)) this.#cameLate(answer);
       return;
     }
-    this.#try = undefined;
+    this.#session = undefined;
     clearTimeout(this.#timer);
     if (answer instanceof Error) this.#failed(callErrorOf(answer));
     else if (answer.$case === 'status') this.#failed(callErrorOfStatus(answer.value));
@@ -107,15 +115,15 @@ class FramedCall {
     const { session } = this.#links.pick();
     const leftMs = Math.max(1, deadlineTime - performance.now());
     const tryEndMs = tryEndMsOf(leftMs, this.#links.count, session.failing);
-    this.#try = new Try(this, session, this.#options);
+    this.#session = session;
     this.#timer = setTimeout(onOverdue, tryEndMs, this, tryEndMs);
-    session.send(this.#try);
+    session.send(this);
   }
 
   /** For the timer. */
   overdue(tryEndMs: number): void {
-    this.#try?.overdue();
-    this.#try = undefined;
+    this.#session?.overdue(this);
+    this.#session = undefined;
     this.#failed(localError(status.UNAVAILABLE, `no answer within ${Math.round(tryEndMs)} ms`));
   }
 
@@ -137,7 +145,7 @@ class FramedCall {
 
   #end(how: 'answered' | 'failed'): void {
     this.#ended = how;
-    this.#try = undefined;
+    this.#session = undefined;
     clearTimeout(this.#timer);
     this.#resender.exit(this, this.#options.signal);
   }
@@ -146,35 +154,6 @@ class FramedCall {
     if (this.#ended === undefined) this.#late = answer;
     else if (this.#ended === 'failed' && answer.$case === this.#options.kind)
       this.#options.onLate?.(answer.value);
-  }
-}
-
-/** One try on one link. */
-class Try implements Sending {
-  readonly id: bigint;
-  readonly bytes: Uint8Array;
-  readonly finishing: boolean;
-  readonly #call: FramedCall;
-  readonly #session: Session;
-
-  constructor(call: FramedCall, session: Session, { id, bytes, finishing }: FramedCallOptions) {
-    this.#call = call;
-    this.#session = session;
-    this.id = id;
-    this.bytes = bytes;
-    this.finishing = finishing;
-  }
-
-  settle(answer: Answer['response'] | ServiceError): void {
-    if (answer !== undefined) this.#call.settle(this, answer);
-  }
-
-  giveUp(): void {
-    this.#session.forget(this);
-  }
-
-  overdue(): void {
-    this.#session.overdue(this);
   }
 }
 

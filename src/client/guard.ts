@@ -83,8 +83,14 @@ export async function guard<T>(
   };
   const ending = await runOperation(
     onceward,
+    // Written out: to spread the given one costs more than all else here.
     {
-      ...spec,
+      leaseMs: spec.leaseMs,
+      onLapse: spec.onLapse,
+      resultRetentionMs: spec.resultRetentionMs,
+      failOpenMs: spec.failOpenMs,
+      beginTimeoutMs: spec.beginTimeoutMs,
+      finishTimeoutMs: spec.finishTimeoutMs,
       ref: { namespace, scope, key },
       operation,
       fingerprint: spec.fingerprint,

@@ -49,9 +49,16 @@ export class Links {
   /** The next in turn; those that failed are left out while there are others, but for a call now and then that looks again. */
   pick(): Link {
     const now = performance.now();
-    const inTurn = this.#links.map((_, i) => (this.#next + i) % this.#links.length);
-    const at = inTurn.find((i) => this.#links[i]?.session.takesTurn(now)) ?? inTurn[0] ?? 0;
-    this.#next = at + 1;
+    const count = this.#links.length;
+    let at = this.#next;
+    for (let i = 0; i < count; i += 1) {
+      const turn = (this.#next + i) % count;
+      if (this.#links[turn]?.session.takesTurn(now) === true) {
+        at = turn;
+        break;
+      }
+    }
+    this.#next = (at + 1) % count;
     const link = this.#links[at];
     if (link === undefined) throw new Error('there is no coordinator');
     return link;

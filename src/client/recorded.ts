@@ -60,8 +60,15 @@ export function storedResult(
 ): Result {
   // The transport would refuse a larger message before the coordinator could leave the payload out.
   const payloadOmitted = payload !== undefined && payload.length > limits.resultBytes;
-  const kept = payload === undefined || payloadOmitted ? {} : { payload: Buffer.from(payload) };
-  return { ...kept, contentType, status: undefined, initialMetadata, trailingMetadata, payloadOmitted };
+  const kept = payloadOmitted || payload === undefined ? undefined : Buffer.from(payload);
+  return {
+    payload: kept,
+    contentType,
+    status: undefined,
+    initialMetadata,
+    trailingMetadata,
+    payloadOmitted,
+  };
 }
 
 /** The entries of the allowed names, in order and as many as can be stored; `room` is used up by each list. */

@@ -3,9 +3,9 @@ import { CallError, localError } from './call-error.js';
 
 const backoff = { firstMs: 20, mostMs: 1000 };
 
-/** Has an end that comes from outside. */
+/** Has an end that comes from outside: by its caller's signal, which calls it by this name, or when all is closed. */
 interface Leaver {
-  readonly leave: () => void;
+  handleEvent(): void;
 }
 
 /** When calls are sent again: until there is a definite answer or the deadline has passed, their caller leaves, or all is closed. */
@@ -24,7 +24,7 @@ export class Resender {
 
   close(): void {
     this.closed = true;
-    for (const { leave } of this.#underWay) leave();
+    for (const leaver of this.#underWay) leaver.handleEvent();
   }
 
   async untilAnswered<T>(
@@ -62,12 +62,12 @@ export class Resender {
 
   /** From now on it is told to leave when its caller leaves or this is closed. */
   enter(leaver: Leaver, signal: AbortSignal | undefined): void {
-    signal?.addEventListener('abort', leaver.leave, { once: true });
+    signal?.addEventListener('abort', leaver, { once: true });
     this.#underWay.add(leaver);
   }
 
   exit(leaver: Leaver, signal: AbortSignal | undefined): void {
-    signal?.removeEventListener('abort', leaver.leave);
+    signal?.removeEventListener('abort', leaver);
     this.#underWay.delete(leaver);
   }
 
@@ -79,13 +79,13 @@ export class Resender {
   #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
       const leaver = {
-        leave: () => {
+        handleEvent: () => {
           clearTimeout(timer);
           this.exit(leaver, signal);
           resolve();
         },
       };
-      const timer = setTimeout(leaver.leave, ms);
+      const timer = setTimeout(leaver.handleEvent, ms);
       this.enter(leaver, signal);
     });
   }

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
-import { identityHash, identityOf } from '../core/key.js';
 import type { OncewardError } from '../core/errors.js';
 import type {
   BeginRequest,
@@ -13,7 +12,7 @@ import { attributeNames as names } from '../telemetry/names.js';
 import { OperationTrace } from '../telemetry/operations.js';
 import { CallError, localError } from './call-error.js';
 import { fromDuration, toDuration, toRetention } from './duration.js';
-import { finishOperation, giveBack, type Settlement } from './finish.js';
+import { giveBack, notStored, storeSettlement, type Settlement } from './finish.js';
 import { Lease, type LeaseOptions } from './lease.js';
 import { RunningOperation, runInside } from './operation.js';
 import { OperationError } from './operation-error.js';
@@ -26,27 +25,14 @@ type Held = Pick<LeaseOptions, 'sentTime' | 'grantedMs'>;
 
 /** How long a lease that is partly used up before its execution is tried to be extended, ms. */
 const renewMs = 10_000;
+const executed: Ending = { kind: 'executed' };
 
 /**
  * Executes at most once: Begin, then `execute` under a lease that is kept alive, then Complete or Fail as it says. Throws an
  * OperationError when there is no answer, and a CallError when the coordinator refuses or can't be reached.
  */
-export async function runOperation(guards: Guards, spec: OperationSpec, execute: Execute): Promise<Ending> {
-  const { namespace } = spec.ref;
-  const operationNames = {
-    namespace,
-    operation: spec.operation,
-    keyHash: identityHash(identityOf(spec.ref)),
-  };
-  const trace = new OperationTrace(operationNames, spec.caller.parent, spec.caller.remote);
-  try {
-    const ending = await new Run(guards, spec, trace).run(execute);
-    trace.end();
-    return ending;
-  } catch (error) {
-    trace.end(error);
-    throw error;
-  }
+export function runOperation(guards: Guards, spec: OperationSpec, execute: Execute): Promise<Ending> {
+  return new Run(guards, spec).run(execute);
 }
 
 class Run {
@@ -54,73 +40,117 @@ class Run {
   readonly #spec: OperationSpec;
   readonly #trace: OperationTrace;
   readonly #attributes: { readonly [names.namespace]: string };
+  /** Another execution was at it when this one asked. */
+  #others = false;
 
-  constructor(guards: Guards, spec: OperationSpec, trace: OperationTrace) {
+  constructor(guards: Guards, spec: OperationSpec) {
     this.#guards = guards;
     this.#spec = spec;
-    this.#trace = trace;
+    this.#trace = new OperationTrace(spec, spec.caller.parent, spec.caller.remote);
     this.#attributes = { [names.namespace]: spec.ref.namespace };
   }
 
+  // One async function with three awaits on the way that is usual: in a service that uses AsyncLocalStorage, as this SDK does,
+  // each promise is dear.
   async run(execute: Execute): Promise<Ending> {
-    const { hops, ref } = this.#spec;
-    const sentTime = performance.now();
-    const outcome = await this.#begin();
-    if (outcome === undefined) {
-      this.#count('unguarded');
-      await this.#execute(new RunningOperation(ref, hops, undefined), execute);
-      return { kind: 'executed' };
+    const { metrics } = this.#guards;
+    const { hops, ref, waitMs } = this.#spec;
+    try {
+      const sentTime = performance.now();
+      let outcome: Outcome | undefined;
+      try {
+        const request = this.#request();
+        outcome = outcomeOf(await this.#begin(request, this.#deadlineMs()));
+        if (outcome.$case === 'inProgress' && waitMs > 0) outcome = await this.#wait(request);
+      } catch (error) {
+        return await this.#runWithout(error, execute);
+      }
+      if (outcome.$case !== 'execute') return this.#ended(this.#notExecuted(outcome));
+      this.#count('execute');
+      const grant = outcome.value;
+      const operation = new RunningOperation(ref, hops, grant);
+      let held: Held = {
+        sentTime: sentTime + fromDuration(grant.waited),
+        grantedMs: fromDuration(grant.lease),
+      };
+      // A grant that came late, or that a resent Begin got again, is partly used up, and counted from the sending may be over
+      // already: then nothing is executed before it is extended.
+      if (performance.now() - held.sentTime >= held.grantedMs / 3) held = await this.#renewed(operation);
+      this.#hold(operation, grant, held);
+      const beganTime = performance.now();
+      let settlement: Settlement;
+      try {
+        settlement = await this.#execute(operation, execute);
+      } finally {
+        metrics.inFlight.add(-1, this.#attributes);
+      }
+      const settledTime = performance.now();
+      let ending = executed;
+      try {
+        await this.#store(operation, settlement);
+      } catch (error) {
+        ending = await notStored(this.#guards, this.#spec, this.#trace, operation, settlement, error);
+      } finally {
+        operation.lease?.stop();
+      }
+      const beginMs = beganTime - sentTime - fromDuration(grant.waited);
+      const overheadMs = beginMs + (performance.now() - settledTime);
+      metrics.overhead.record(overheadMs / 1000, this.#attributes);
+      return this.#ended(ending);
+    } catch (error) {
+      this.#trace.end(error);
+      throw error;
     }
-    if (outcome.$case !== 'execute') return this.#notExecuted(outcome);
-    this.#count('execute');
-    const operation = await this.#hold(outcome.value, sentTime);
-    const beganTime = performance.now();
-    const settlement = await this.#execute(operation, execute);
-    const settledTime = performance.now();
-    const ending = await finishOperation(this.#guards, this.#spec, this.#trace, operation, settlement);
-    const waitedMs = fromDuration(outcome.value.waited);
-    const overheadMs = beganTime - sentTime - waitedMs + (performance.now() - settledTime);
-    this.#guards.metrics.overhead.record(overheadMs / 1000, this.#attributes);
+  }
+
+  #ended(ending: Ending): Ending {
+    this.#trace.end();
     return ending;
   }
 
-  /** Undefined: no coordinator answers, and this operation may run without. */
-  async #begin(): Promise<Outcome | undefined> {
-    const { failOpenMs = 0, waitMs, signal } = this.#spec;
-    const { calls, metrics } = this.#guards;
-    const request = this.#request();
-    const deadlineMs = this.#spec.beginTimeoutMs ?? (failOpenMs > 0 ? 1000 : 10_000);
-    let others = false;
+  #begin(request: BeginRequest, deadlineMs: number): Promise<BeginResponse> {
+    const { calls } = this.#guards;
+    const { ref, signal } = this.#spec;
     const onLate = (late: BeginResponse) => {
-      if (late.outcome?.$case === 'execute') giveBack(calls, this.#spec.ref, late.outcome.value.fencingToken);
+      if (late.outcome?.$case === 'execute') giveBack(calls, ref, late.outcome.value.fencingToken);
     };
-    try {
-      let response = await this.#trace.part('begin', () =>
-        calls.begin(request, { deadlineMs, onLate, ...(signal && { signal }) }),
-      );
-      if (response.outcome?.$case === 'inProgress' && waitMs > 0) {
-        others = true;
-        const waitedFrom = performance.now();
-        // The same attempt: whichever of the two is granted, it is one grant.
-        response = await this.#trace.part('wait', () =>
-          calls.begin(
-            { ...request, wait: toDuration(waitMs) },
-            { deadlineMs: waitMs + deadlineMs, onLate, ...(signal && { signal }) },
-          ),
-        );
-        metrics.waits.record((performance.now() - waitedFrom) / 1000, this.#attributes);
-      }
-      if (response.outcome !== undefined) return response.outcome;
-      throw localError(status.INTERNAL, 'the coordinator answered an outcome that this SDK does not know');
-    } catch (error) {
-      if (error instanceof CallError && error.reason === 'KEY_MISMATCH') {
-        metrics.mismatches.add(1, this.#attributes);
-      }
-      // Another execution that is known of is worse than none.
-      const open = failOpenMs > 0 && !others && isUnreachable(error) && this.#unreachableMs() <= failOpenMs;
-      if (open) return undefined;
-      throw error;
+    const name = request.wait === undefined ? 'begin' : 'wait';
+    return this.#trace.part(name, () => calls.begin(request, { deadlineMs, onLate, signal }));
+  }
+
+  async #wait(request: BeginRequest): Promise<Outcome> {
+    const { waitMs } = this.#spec;
+    this.#others = true;
+    const waitedFrom = performance.now();
+    // The same attempt: whichever of the two is granted, it is one grant.
+    const waiting = { ...request, wait: toDuration(waitMs) };
+    const response = await this.#begin(waiting, waitMs + this.#deadlineMs());
+    this.#guards.metrics.waits.record((performance.now() - waitedFrom) / 1000, this.#attributes);
+    return outcomeOf(response);
+  }
+
+  #deadlineMs(): number {
+    const { beginTimeoutMs, failOpenMs = 0 } = this.#spec;
+    return beginTimeoutMs ?? (failOpenMs > 0 ? 1000 : 10_000);
+  }
+
+  /** Executes though Begin failed, if no coordinator answers and this operation may run without; else throws. */
+  async #runWithout(error: unknown, execute: Execute): Promise<Ending> {
+    const { failOpenMs = 0 } = this.#spec;
+    if (error instanceof CallError && error.reason === 'KEY_MISMATCH') {
+      this.#guards.metrics.mismatches.add(1, this.#attributes);
     }
+    // Another execution that is known of is worse than none.
+    const open =
+      failOpenMs > 0 && !this.#others && isUnreachable(error) && this.#unreachableMs() <= failOpenMs;
+    if (!open) throw error;
+    this.#count('unguarded');
+    try {
+      await this.#execute(new RunningOperation(this.#spec.ref, this.#spec.hops, undefined), execute);
+    } finally {
+      this.#guards.metrics.inFlight.add(-1, this.#attributes);
+    }
+    return this.#ended(executed);
   }
 
   #unreachableMs(): number {
@@ -128,32 +158,27 @@ class Run {
     return unreachableSince === undefined ? 0 : performance.now() - unreachableSince;
   }
 
-  #request(): Partial<BeginRequest> {
+  #request(): BeginRequest {
     const { ref, operation, fingerprint, parent, leaseMs, onLapse, resultRetentionMs, firstAttemptTime } =
       this.#spec;
     return {
       ref,
       operation,
       fingerprint: fingerprint && { version: fingerprint.version, digest: Buffer.from(fingerprint.digest) },
-      parent,
       attemptId: randomUUID(),
       lease: leaseMs === undefined ? undefined : toDuration(leaseMs),
-      onLapse: onLapse === undefined ? WireOnLapse.UNSPECIFIED : WireOnLapse[onLapse],
-      resultRetention: resultRetentionMs === undefined ? undefined : toRetention(resultRetentionMs),
+      wait: undefined,
+      parent,
+      labels: {},
       firstAttemptTime,
+      resultRetention: resultRetentionMs === undefined ? undefined : toRetention(resultRetentionMs),
+      onLapse: onLapse === undefined ? WireOnLapse.UNSPECIFIED : WireOnLapse[onLapse],
       traceparent: this.#trace.traceparent,
     };
   }
 
-  async #hold(grant: Granted, sentTime: number): Promise<RunningOperation> {
-    const operation = new RunningOperation(this.#spec.ref, this.#spec.hops, grant);
-    let held: Held = {
-      sentTime: sentTime + fromDuration(grant.waited),
-      grantedMs: fromDuration(grant.lease),
-    };
-    // A grant that came late, or that a resent Begin got again, is partly used up, and counted from the sending may be over
-    // already: then nothing is executed before it is extended.
-    if (performance.now() - held.sentTime >= held.grantedMs / 3) held = await this.#renewed(operation);
+  /** Keeps the lease alive from here on. */
+  #hold(operation: RunningOperation, { attempt, takeover }: Granted, { sentTime, grantedMs }: Held): void {
     let checkpointSequence = 0n;
     const extend: LeaseOptions['extend'] = (leftMs, checkpoint) => {
       if (checkpoint === undefined) return this.#extend(operation, leftMs);
@@ -163,10 +188,9 @@ class Run {
     const onLost = (error: OncewardError) => {
       operation.lose(error);
     };
-    operation.lease = new Lease({ ...held, extend, onLost });
-    if (grant.takeover) this.#guards.metrics.takeovers.add(1, this.#attributes);
-    this.#trace.set({ [names.attempt]: grant.attempt, [names.takeover]: grant.takeover });
-    return operation;
+    operation.lease = new Lease({ sentTime, grantedMs, extend, onLost });
+    if (takeover) this.#guards.metrics.takeovers.add(1, this.#attributes);
+    this.#trace.set({ [names.attempt]: attempt, [names.takeover]: takeover });
   }
 
   async #renewed(operation: RunningOperation): Promise<Held> {
@@ -193,14 +217,15 @@ class Run {
     return fromDuration((await this.#guards.calls.heartbeat(request, { deadlineMs })).leaseLeft);
   }
 
-  async #execute(operation: RunningOperation, execute: Execute): Promise<Settlement> {
-    const { inFlight } = this.#guards.metrics;
-    inFlight.add(1, this.#attributes);
-    try {
-      return await this.#trace.part('execute', () => runInside(operation, () => execute(operation)));
-    } finally {
-      inFlight.add(-1, this.#attributes);
-    }
+  /** Counts it as under way, which whoever awaits it takes back. */
+  #execute(operation: RunningOperation, execute: Execute): Promise<Settlement> {
+    this.#guards.metrics.inFlight.add(1, this.#attributes);
+    return this.#trace.part('execute', () => runInside(operation, () => execute(operation)));
+  }
+  #store(operation: RunningOperation, settlement: Settlement): Promise<unknown> {
+    return this.#trace.part('finish', () =>
+      storeSettlement(this.#guards.calls, this.#spec, operation, settlement),
+    );
   }
 
   #notExecuted(outcome: Exclude<Outcome, { $case: 'execute' }>): Ending {
@@ -231,9 +256,15 @@ class Run {
   }
 
   #count(outcome: string): void {
-    this.#guards.metrics.outcomes.add(1, { ...this.#attributes, [names.outcome]: outcome });
+    const { namespace } = this.#spec.ref;
+    this.#guards.metrics.outcomes.add(1, { [names.namespace]: namespace, [names.outcome]: outcome });
     this.#trace.set({ [names.outcome]: outcome });
   }
+}
+
+function outcomeOf({ outcome }: BeginResponse): Outcome {
+  if (outcome !== undefined) return outcome;
+  throw localError(status.INTERNAL, 'the coordinator answered an outcome that this SDK does not know');
 }
 
 function isUnreachable(error: unknown): boolean {

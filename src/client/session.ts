@@ -14,8 +14,8 @@ export interface Sending {
   readonly bytes: Uint8Array;
   /** Finishing calls go before all others: what they end makes room. */
   readonly finishing: boolean;
-  /** Called once: with the answer, or with the error that broke the connection. Its effect is then unknown. */
-  readonly settle: (answer: Answer['response'] | ServiceError) => void;
+  /** Called once a try: with the answer, or with the error that broke the connection. Its effect is then unknown. */
+  settle(from: Session, answer: Answer['response'] | ServiceError): void;
 }
 
 /** Bytes of one encoded call: with its frame it fits into a message of 4 MiB, which is what the coordinator takes. */
@@ -65,13 +65,13 @@ export class Session {
   }
 
   send(call: Sending): void {
-    this.#queues[call.finishing ? 0 : 1].add(call);
+    this.#queueOf(call).add(call);
     this.#flushSoon();
   }
 
   /** Nobody waits for the answer any more: what was not sent never is. */
   forget(call: Sending): void {
-    this.#queues[call.finishing ? 0 : 1].delete(call);
+    this.#queueOf(call).delete(call);
   }
 
   /** A call had no answer in its time: other calls had better go elsewhere. */
@@ -112,6 +112,10 @@ export class Session {
         else this.#writable = (this.#stream ?? this.#open()).write(frame);
       }
     });
+  }
+
+  #queueOf({ finishing }: Sending): Set<Sending> {
+    return this.#queues[finishing ? 0 : 1];
   }
 
   #takeFrame(): Sending[] {
@@ -156,7 +160,7 @@ export class Session {
     for (const { id, response } of answers) {
       const call = this.#underWay.get(id);
       this.#underWay.delete(id);
-      call?.settle(response);
+      call?.settle(this, response);
     }
     this.#flushSoon();
   }
@@ -169,7 +173,8 @@ export class Session {
     else if (!inOrder) this.#failed();
     const lost = [...this.#underWay.values()];
     this.#underWay.clear();
-    for (const call of lost) call.settle(error);
+    // One that was given up and waits to be sent again is not lost.
+    for (const call of lost) if (!this.#queueOf(call).has(call)) call.settle(this, error);
     this.#flushSoon();
   }
 
@@ -184,7 +189,7 @@ export class Session {
       this.#failed();
       for (const call of frame) {
         this.#underWay.delete(call.id);
-        call.settle(error);
+        call.settle(this, error);
       }
     };
     this.#client.makeUnaryRequest(path, encodeFrame, decodeBatch, frame, new Metadata(), options, done);
@@ -196,17 +201,19 @@ const frameOverheadBytes = 6;
 
 /** SessionRequest and BatchRequest are both a list of calls in field 1. */
 function encodeFrame(frame: readonly Sending[]): Buffer {
-  const parts: Uint8Array[] = [];
-  for (const { bytes } of frame) parts.push(headerOf(bytes.length), bytes);
-  return Buffer.concat(parts);
-}
-
-function headerOf(length: number): Uint8Array {
-  const header = [0x0a];
-  let left = length;
-  for (; left >= 0x80; left >>>= 7) header.push((left & 0x7f) | 0x80);
-  header.push(left);
-  return Uint8Array.from(header);
+  let size = 0;
+  for (const { bytes } of frame) size += bytes.length + frameOverheadBytes;
+  const message = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const { bytes } of frame) {
+    message[at++] = 0x0a;
+    let left = bytes.length;
+    for (; left >= 0x80; left >>>= 7) message[at++] = (left & 0x7f) | 0x80;
+    message[at++] = left;
+    message.set(bytes, at);
+    at += bytes.length;
+  }
+  return message.subarray(0, at);
 }
 
 function decodeSession(bytes: Buffer): SessionResponse {

@@ -1,7 +1,9 @@
 import {
   context,
+  createContextKey,
   metrics,
   propagation,
+  ROOT_CONTEXT,
   SpanKind,
   SpanStatusCode,
   trace,
@@ -9,7 +11,9 @@ import {
   type Context,
   type Span,
   type TextMapGetter,
+  type Tracer,
 } from '@opentelemetry/api';
+import { identityHash, identityOf, type KeyRef } from '../core/key.js';
 import {
   attributeNames as names,
   instrumentationName,
@@ -26,11 +30,9 @@ import { spanContextOf } from './trace-context.js';
 /** In baggage: the hash of the chain's first key, so that every service of a chain can be searched by it. */
 const rootEntry = names.rootHash;
 
-export interface OperationNames {
-  readonly namespace: string;
+export interface TracedOperation {
+  readonly ref: KeyRef;
   readonly operation: string;
-  /** Stands for namespace, scope and key. */
-  readonly keyHash: string;
 }
 
 export type SpanName = 'begin' | 'wait' | 'execute' | 'finish';
@@ -74,29 +76,36 @@ export type OperationMetrics = ReturnType<typeof createOperationMetrics>;
 
 /** The span of one guarded operation, and of its parts. */
 export class OperationTrace {
-  /** With the operation's span, and the root's hash in the baggage. */
-  readonly context: Context;
+  readonly #ref: KeyRef;
+  readonly #parent: Context;
   readonly #span: Span;
   /** False without an OpenTelemetry SDK in the process. */
   readonly #traced: boolean;
+  #keyHash: string | undefined;
+  #context: Context | undefined;
 
   /** `remote`: the parent is another process, so this is the entry into this one. */
-  constructor({ namespace, operation, keyHash }: OperationNames, parent: Context, remote: boolean) {
-    const baggage = propagation.getBaggage(parent) ?? propagation.createBaggage();
-    const rootHash = baggage.getEntry(rootEntry)?.value ?? keyHash;
-    const rooted = propagation.setBaggage(parent, baggage.setEntry(rootEntry, { value: rootHash }));
+  constructor({ ref, operation }: TracedOperation, parent: Context, remote: boolean) {
+    this.#ref = ref;
+    this.#parent = parent;
+    const hashes = {
+      key: () => this.#hash(),
+      root: () => this.#rootHash(),
+    };
+    // By getters: nobody reads them without an OpenTelemetry SDK, and a hash is dear.
     const attributes: Attributes = {
-      [names.namespace]: namespace,
+      [names.namespace]: ref.namespace,
       [names.operation]: operation,
-      [names.keyHash]: keyHash,
-      [names.rootHash]: rootHash,
+      get [names.keyHash]() {
+        return hashes.key();
+      },
+      get [names.rootHash]() {
+        return hashes.root();
+      },
     };
     const kind = remote ? SpanKind.SERVER : SpanKind.INTERNAL;
-    this.#span = trace
-      .getTracer(instrumentationName)
-      .startSpan(spanNames.operation, { kind, attributes }, rooted);
+    this.#span = tracer().startSpan(spanNames.operation, { kind, attributes }, parent);
     this.#traced = trace.isSpanContextValid(this.#span.spanContext());
-    this.context = this.#traced ? trace.setSpan(rooted, this.#span) : rooted;
   }
 
   /** Names this span to the coordinator, which gives it back in replays; empty without an OpenTelemetry SDK. */
@@ -119,17 +128,17 @@ export class OperationTrace {
   }
 
   /** Runs one part in a span of its own; a part that throws is an error. */
-  part<T>(name: SpanName, run: (span: Span) => Promise<T>): Promise<T> {
-    return this.#traced
-      ? this.#tracedPart(name, run)
-      : context.with(this.context, run, undefined, this.#span);
+  part<T>(name: SpanName, run: () => Promise<T>): Promise<T> {
+    if (this.#traced) return this.#tracedPart(name, run);
+    return contextIsKept() ? context.with(this.#inside(), run) : run();
   }
 
-  async #tracedPart<T>(name: SpanName, run: (span: Span) => Promise<T>): Promise<T> {
+  async #tracedPart<T>(name: SpanName, run: () => Promise<T>): Promise<T> {
     const kind = name === 'execute' ? SpanKind.INTERNAL : SpanKind.CLIENT;
-    const span = trace.getTracer(instrumentationName).startSpan(spanNames[name], { kind }, this.context);
+    const inside = this.#inside();
+    const span = tracer().startSpan(spanNames[name], { kind }, inside);
     try {
-      return await context.with(trace.setSpan(this.context, span), () => run(span));
+      return await context.with(trace.setSpan(inside, span), run);
     } catch (error) {
       fail(span, error);
       throw error;
@@ -142,6 +151,41 @@ export class OperationTrace {
     if (error !== undefined) fail(this.#span, error);
     this.#span.end();
   }
+
+  /** The context with the operation's span, and the root's hash in its baggage. */
+  #inside(): Context {
+    if (this.#context === undefined) {
+      const baggage = propagation.getBaggage(this.#parent) ?? propagation.createBaggage();
+      const entry = { value: this.#rootHash() };
+      const rooted = propagation.setBaggage(this.#parent, baggage.setEntry(rootEntry, entry));
+      this.#context = this.#traced ? trace.setSpan(rooted, this.#span) : rooted;
+    }
+    return this.#context;
+  }
+
+  /** Stands for namespace, scope and key. */
+  #hash(): string {
+    return (this.#keyHash ??= identityHash(identityOf(this.#ref)));
+  }
+
+  #rootHash(): string {
+    return propagation.getBaggage(this.#parent)?.getEntry(rootEntry)?.value ?? this.#hash();
+  }
+}
+
+function tracer(): Tracer {
+  return trace.getTracer(instrumentationName);
+}
+
+const probe = ROOT_CONTEXT.setValue(createContextKey('onceward'), true);
+
+/** Whether a context reaches what runs inside of it. Without an OpenTelemetry SDK in the process none does. */
+function contextIsKept(): boolean {
+  return context.with(probe, isProbed);
+}
+
+function isProbed(): boolean {
+  return context.active() === probe;
 }
 
 /** The caller's context out of what came with a call, unless something in this process already took it out. */
