@@ -9,7 +9,7 @@ import type {
 } from '../gen/onceward/v1/coordinator.js';
 import { OnLapse as WireOnLapse } from '../gen/onceward/v1/record.js';
 import { attributeNames as names } from '../telemetry/names.js';
-import { OperationTrace } from '../telemetry/operations.js';
+import { traceOperation, type OperationTrace } from '../telemetry/operations.js';
 import { CallError, localError } from './call-error.js';
 import { fromDuration, toDuration, toRetention } from './duration.js';
 import { giveBack, notStored, storeSettlement, type Settlement } from './finish.js';
@@ -46,7 +46,7 @@ class Run {
   constructor(guards: Guards, spec: OperationSpec) {
     this.#guards = guards;
     this.#spec = spec;
-    this.#trace = new OperationTrace(spec, spec.caller.parent, spec.caller.remote);
+    this.#trace = traceOperation(spec.ref, spec.operation, spec.caller.parent, spec.caller.remote);
     this.#attributes = { [names.namespace]: spec.ref.namespace };
   }
 

@@ -30,11 +30,6 @@ import { spanContextOf } from './trace-context.js';
 /** In baggage: the hash of the chain's first key, so that every service of a chain can be searched by it. */
 const rootEntry = names.rootHash;
 
-export interface TracedOperation {
-  readonly ref: KeyRef;
-  readonly operation: string;
-}
-
 export type SpanName = 'begin' | 'wait' | 'execute' | 'finish';
 
 export function createOperationMetrics() {
@@ -75,42 +70,71 @@ const bucketsS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 export type OperationMetrics = ReturnType<typeof createOperationMetrics>;
 
 /** The span of one guarded operation, and of its parts. */
-export class OperationTrace {
-  readonly #ref: KeyRef;
-  readonly #parent: Context;
-  readonly #span: Span;
-  /** False without an OpenTelemetry SDK in the process. */
-  readonly #traced: boolean;
-  #keyHash: string | undefined;
-  #context: Context | undefined;
+export interface OperationTrace {
+  /** Names this span to the coordinator, which gives it back in replays; empty without an OpenTelemetry SDK. */
+  readonly traceparent: string;
+  set(attributes: Attributes): void;
+  /** From a replay to the operation that was executed. */
+  linkTo(traceparent: string): void;
+  /** Runs one part in a span of its own; a part that throws is an error. */
+  part<T>(name: SpanName, run: () => Promise<T>): Promise<T>;
+  end(error?: unknown): void;
+}
 
-  /** `remote`: the parent is another process, so this is the entry into this one. */
-  constructor({ ref, operation }: TracedOperation, parent: Context, remote: boolean) {
-    this.#ref = ref;
-    this.#parent = parent;
-    const hashes = {
-      key: () => this.#hash(),
-      root: () => this.#rootHash(),
-    };
-    // By getters: nobody reads them without an OpenTelemetry SDK, and a hash is dear.
+/**
+ * Without a context manager, which every OpenTelemetry SDK for Node registers, there is nothing to show: spans would find no parent.
+ * `remote`: the parent is another process, so this is the entry into this one. */
+export function traceOperation(
+  ref: KeyRef,
+  operation: string,
+  parent: Context,
+  remote: boolean,
+): OperationTrace {
+  return contextIsKept() ? new TracedOperation(ref, operation, parent, remote) : untraced;
+}
+
+const untraced: OperationTrace = {
+  traceparent: '',
+  set: () => undefined,
+  linkTo: () => undefined,
+  part: (_name, run) => run(),
+  end: () => undefined,
+};
+
+const probe = ROOT_CONTEXT.setValue(createContextKey('onceward'), true);
+
+/** Whether a context reaches what runs inside of it: it does wherever an OpenTelemetry SDK was started. */
+function contextIsKept(): boolean {
+  return context.with(probe, isProbed);
+}
+
+function isProbed(): boolean {
+  return context.active() === probe;
+}
+
+class TracedOperation implements OperationTrace {
+  /** With the operation's span, and the root's hash in the baggage. */
+  readonly #context: Context;
+  readonly #span: Span;
+
+  constructor(ref: KeyRef, operation: string, parent: Context, remote: boolean) {
+    const keyHash = identityHash(identityOf(ref));
+    const baggage = propagation.getBaggage(parent) ?? propagation.createBaggage();
+    const rootHash = baggage.getEntry(rootEntry)?.value ?? keyHash;
+    const rooted = propagation.setBaggage(parent, baggage.setEntry(rootEntry, { value: rootHash }));
     const attributes: Attributes = {
       [names.namespace]: ref.namespace,
       [names.operation]: operation,
-      get [names.keyHash]() {
-        return hashes.key();
-      },
-      get [names.rootHash]() {
-        return hashes.root();
-      },
+      [names.keyHash]: keyHash,
+      [names.rootHash]: rootHash,
     };
     const kind = remote ? SpanKind.SERVER : SpanKind.INTERNAL;
-    this.#span = tracer().startSpan(spanNames.operation, { kind, attributes }, parent);
-    this.#traced = trace.isSpanContextValid(this.#span.spanContext());
+    this.#span = tracer().startSpan(spanNames.operation, { kind, attributes }, rooted);
+    this.#context = isValid(this.#span) ? trace.setSpan(rooted, this.#span) : rooted;
   }
 
-  /** Names this span to the coordinator, which gives it back in replays; empty without an OpenTelemetry SDK. */
   get traceparent(): string {
-    if (!this.#traced) return '';
+    if (!isValid(this.#span)) return '';
     const { traceId, spanId, traceFlags } = this.#span.spanContext();
     return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
   }
@@ -119,7 +143,6 @@ export class OperationTrace {
     this.#span.setAttributes(attributes);
   }
 
-  /** From a replay to the operation that was executed. */
   linkTo(traceparent: string): void {
     const original = spanContextOf(traceparent);
     if (original !== undefined) {
@@ -127,18 +150,11 @@ export class OperationTrace {
     }
   }
 
-  /** Runs one part in a span of its own; a part that throws is an error. */
-  part<T>(name: SpanName, run: () => Promise<T>): Promise<T> {
-    if (this.#traced) return this.#tracedPart(name, run);
-    return contextIsKept() ? context.with(this.#inside(), run) : run();
-  }
-
-  async #tracedPart<T>(name: SpanName, run: () => Promise<T>): Promise<T> {
+  async part<T>(name: SpanName, run: () => Promise<T>): Promise<T> {
     const kind = name === 'execute' ? SpanKind.INTERNAL : SpanKind.CLIENT;
-    const inside = this.#inside();
-    const span = tracer().startSpan(spanNames[name], { kind }, inside);
+    const span = tracer().startSpan(spanNames[name], { kind }, this.#context);
     try {
-      return await context.with(trace.setSpan(inside, span), run);
+      return await context.with(trace.setSpan(this.#context, span), run);
     } catch (error) {
       fail(span, error);
       throw error;
@@ -151,41 +167,15 @@ export class OperationTrace {
     if (error !== undefined) fail(this.#span, error);
     this.#span.end();
   }
+}
 
-  /** The context with the operation's span, and the root's hash in its baggage. */
-  #inside(): Context {
-    if (this.#context === undefined) {
-      const baggage = propagation.getBaggage(this.#parent) ?? propagation.createBaggage();
-      const entry = { value: this.#rootHash() };
-      const rooted = propagation.setBaggage(this.#parent, baggage.setEntry(rootEntry, entry));
-      this.#context = this.#traced ? trace.setSpan(rooted, this.#span) : rooted;
-    }
-    return this.#context;
-  }
-
-  /** Stands for namespace, scope and key. */
-  #hash(): string {
-    return (this.#keyHash ??= identityHash(identityOf(this.#ref)));
-  }
-
-  #rootHash(): string {
-    return propagation.getBaggage(this.#parent)?.getEntry(rootEntry)?.value ?? this.#hash();
-  }
+/** False for what a tracer without an OpenTelemetry SDK makes. */
+function isValid(span: Span): boolean {
+  return trace.isSpanContextValid(span.spanContext());
 }
 
 function tracer(): Tracer {
   return trace.getTracer(instrumentationName);
-}
-
-const probe = ROOT_CONTEXT.setValue(createContextKey('onceward'), true);
-
-/** Whether a context reaches what runs inside of it. Without an OpenTelemetry SDK in the process none does. */
-function contextIsKept(): boolean {
-  return context.with(probe, isProbed);
-}
-
-function isProbed(): boolean {
-  return context.active() === probe;
 }
 
 /** The caller's context out of what came with a call, unless something in this process already took it out. */
