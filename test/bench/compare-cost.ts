@@ -1,9 +1,9 @@
 import pg from 'pg';
 import { migrate } from '../../src/store/migrate.js';
-import { startServe } from '../support/child.js';
 import type { LoadOrder } from './contestant.js';
 import { startLoadGenerator, type LoadGenerator } from './load-generator.js';
 import { medianRatio } from './results.js';
+import { startCoordinator } from './start-coordinator.js';
 import { declareNamespace } from './venue.js';
 import type { Undo } from './with-undo.js';
 
@@ -21,7 +21,7 @@ export async function createSide(serverUrl: string, name: string, partitionCount
 
 /** A coordinator on the database, and the SDK in front of it. */
 export async function startSide(databaseUrl: string, undo: Undo): Promise<LoadGenerator> {
-  const coordinator = await startServe(databaseUrl);
+  const coordinator = await startCoordinator(databaseUrl);
   await undo(() => coordinator.stop());
   await declareNamespace(coordinator.address);
   const generator = startLoadGenerator('contestants/sdk.ts', [coordinator.address]);

@@ -8,12 +8,12 @@ import { parseArgs } from 'node:util';
 import * as hdr from 'hdr-histogram-js';
 import { connectCoordinator } from '../../src/client/coordinator-client.js';
 import { connectOnceward, type Onceward } from '../../src/index.js';
-import { startServe } from '../support/child.js';
 import { putNamespace } from '../support/namespaces.js';
 import { startScratchPostgres } from '../support/scratch-postgres.js';
 import { startLoadGenerator, type LoadGenerator } from './load-generator.js';
 import { median } from './results.js';
 import { sample } from './sample.js';
+import { startCoordinator } from './start-coordinator.js';
 import { wholeNumber } from './whole-number.js';
 import { withUndo, type Undo } from './with-undo.js';
 
@@ -67,7 +67,7 @@ async function flood(undo: Undo): Promise<void> {
 async function start(undo: Undo): Promise<{ readonly onceward: Onceward; readonly flooding: LoadGenerator }> {
   const postgres = await startScratchPostgres();
   await undo(() => postgres.stop());
-  const { address, stop } = await startServe(postgres.url);
+  const { address, stop } = await startCoordinator(postgres.url);
   await undo(stop);
   const connection = connectCoordinator({ address });
   for (const name of [sample.namespace, 'flood']) await putNamespace(connection, name);

@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { runCommand } from './run-command.js';
 
 const folder = fileURLToPath(new URL('peers/', import.meta.url));
 
@@ -17,7 +16,7 @@ export async function installPeerPackages(): Promise<void> {
   const locked = await stat(join(folder, 'package-lock.json'));
   if (installed !== undefined && installed.mtimeMs >= locked.mtimeMs) return;
   process.stdout.write('installing the peers: npm ci in test/bench/peers\n');
-  await run('npm', ['ci', '--prefix', folder, '--no-audit', '--no-fund', '--loglevel', 'error']);
+  await runCommand('npm', ['ci', '--prefix', folder, '--no-audit', '--no-fund', '--loglevel', 'error']);
 }
 
 /** Programs that are not in PATH, by apt where that is allowed. */
@@ -32,8 +31,8 @@ export async function installPrograms(programs: readonly SystemProgram[]): Promi
     );
   process.stdout.write(`installing ${list} by apt-get\n`);
   await withoutServices(async () => {
-    await run('apt-get', ['update', '-qq']);
-    await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing]);
+    await runCommand('apt-get', ['update', '-qq']);
+    await runCommand('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing]);
   });
 }
 
@@ -59,11 +58,4 @@ async function withoutServices(install: () => Promise<void>): Promise<void> {
   } finally {
     if (ours) await rm(policy);
   }
-}
-
-async function run(command: string, args: readonly string[]): Promise<void> {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'], env });
-  const [code] = (await once(child, 'exit')) as [number | null];
-  if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${String(code)}`);
 }

@@ -1,12 +1,12 @@
 /**
- * `npx tsx test/bench/memory.ts [options]`: the coordinator's memory while it makes ten million cycles; with its default cache
- * of results, and run by tsx, which is resident too.
+ * `npx tsx test/bench/memory.ts [options]`: the coordinator's memory while it makes ten million cycles, with its default cache
+ * of results.
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { startServe } from '../support/child.js';
 import { startScratchPostgres } from '../support/scratch-postgres.js';
 import { startLoadGenerator } from './load-generator.js';
+import { startCoordinator } from './start-coordinator.js';
 import { declareNamespace } from './venue.js';
 import { wholeNumber } from './whole-number.js';
 import { withUndo, type Undo } from './with-undo.js';
@@ -30,7 +30,7 @@ await withUndo(memory);
 async function memory(undo: Undo): Promise<void> {
   const postgres = await startScratchPostgres();
   await undo(() => postgres.stop());
-  const coordinator = await startServe(postgres.url);
+  const coordinator = await startCoordinator(postgres.url);
   await undo(() => coordinator.stop());
   await declareNamespace(coordinator.address);
   const load = startLoadGenerator('contestants/sdk.ts', [coordinator.address]);

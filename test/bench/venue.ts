@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { connectCoordinator } from '../../src/client/coordinator-client.js';
-import { startServe, type ServeProcess } from '../support/child.js';
+import type { ServeProcess } from '../support/child.js';
 import { putNamespace } from '../support/namespaces.js';
 import { startScratchPostgres } from '../support/scratch-postgres.js';
 import { parentOf } from './cpu.js';
+import { once } from './once.js';
 import { startRedis, type Redis } from './redis.js';
 import { sample } from './sample.js';
+import { startCoordinator } from './start-coordinator.js';
 import type { Undo } from './with-undo.js';
 
 /** What contestants stand on; each part is started when the first one needs it, and all their data is on one disk. */
@@ -46,18 +48,12 @@ export async function openVenue(undo: Undo, profileFlags: readonly string[]): Pr
     });
   const redises = { none: redis('none'), always: redis('always') };
   const coordinator = once(async () => {
-    const server = await startServe((await postgres()).url, { nodeFlags: profileFlags });
+    const server = await startCoordinator((await postgres()).url, profileFlags);
     await undo(() => server.stop());
     await declareNamespace(server.address);
     return server;
   });
   return { folder, undo, profileFlags, postgres, redis: (durability) => redises[durability](), coordinator };
-}
-
-/** Starts at the first call; the others get the same. */
-function once<T>(start: () => Promise<T>): () => Promise<T> {
-  let started: Promise<T> | undefined;
-  return () => (started ??= start());
 }
 
 export async function declareNamespace(address: string): Promise<void> {

@@ -29,6 +29,8 @@ export interface ChildSettings {
   readonly imports?: readonly string[];
   /** For Node, e.g. `--cpu-prof`. */
   readonly nodeFlags?: readonly string[];
+  /** It is JavaScript, and runs as it is: without tsx. */
+  readonly built?: boolean;
   /** Messages instead of lines: what it writes goes to our own terminal. */
   readonly ipc?: boolean;
 }
@@ -42,9 +44,10 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** Runs a TypeScript file, path from the root, without a wrapper process in between: its pid is the one to kill. */
+/** Runs a file, path from the root, without a wrapper process in between: its pid is the one to kill. */
 export function startChild(args: readonly string[], settings: ChildSettings = {}): Child {
-  const imports = ['tsx', ...(settings.imports ?? [])].flatMap((name) => ['--import', name]);
+  const loaders = settings.built === true ? [] : ['tsx'];
+  const imports = [...loaders, ...(settings.imports ?? [])].flatMap((name) => ['--import', name]);
   const child = spawn(process.execPath, [...(settings.nodeFlags ?? []), ...imports, ...args], {
     cwd: root,
     stdio: settings.ipc === true ? ['ignore', 'inherit', 'inherit', 'ipc'] : 'pipe',
@@ -111,7 +114,8 @@ export interface ServeProcess extends Child {
 
 /** `onceward serve` as a process of its own, on free ports unless the arguments name some. */
 export function spawnServe(args: readonly string[], settings: ChildSettings = {}): Child {
-  return startChild(['src/main.ts', 'serve', '--port', '0', '--http-port', '0', ...args], settings);
+  const program = settings.built === true ? 'dist/main.js' : 'src/main.ts';
+  return startChild([program, 'serve', '--port', '0', '--http-port', '0', ...args], settings);
 }
 
 /** Waits until it serves. */

@@ -1,9 +1,9 @@
-/** The SDK's `guard` around a function that does nothing: what a service pays. */
-import { guard } from '../../../src/client/guard.js';
-import { connectOnceward } from '../../../src/client/onceward.js';
+/** The built SDK's `guard` around a function that does nothing: what a service pays. */
 import { takeOrders } from '../contestant.js';
 import { sample } from '../sample.js';
 
+const built = new URL('../../../dist/index.js', import.meta.url);
+const { connectOnceward, guard } = (await import(built.href)) as typeof import('../../../src/index.js');
 const [address = ''] = process.argv.slice(2);
 const { namespace, scope, operation, fingerprint, result } = sample;
 const onceward = connectOnceward({ addresses: [address], namespace });
