@@ -25,9 +25,13 @@ interface Waiting<Item, Answer> {
   readonly reject: (error: unknown) => void;
 }
 
+/** So many items ride together rather than one half each in two statements: a statement has a cost of its own. */
+const leastShare = 32;
+
 /**
  * Items ride together: an idle lane leaves with what one turn of the event loop brought, and while its statements are
- * under way the next batch gathers. So a lone item never waits, and a busy lane has few, large statements.
+ * under way the next batch gathers. So a lone item never waits, and a busy lane has few, large statements. What waits
+ * is shared among the statements that may leave: else all of a lane's callers become one convoy, and whatever it is not with is idle.
  */
 export class Lane<Item, Answer> {
   readonly #options: LaneOptions<Item, Answer>;
@@ -70,7 +74,9 @@ export class Lane<Item, Answer> {
   }
 
   #takeBatch(): readonly Waiting<Item, Answer>[] {
-    const { maxBatch, maxBatchBytes, recordOf, bytesOf } = this.#options;
+    const { width, maxBatchBytes, recordOf, bytesOf } = this.#options;
+    const share = Math.ceil(this.#waiting.length / (width - this.#underWay));
+    const maxBatch = Math.min(this.#options.maxBatch, Math.max(share, leastShare));
     const records = new Set<string>();
     const batch: Waiting<Item, Answer>[] = [];
     const passedOver: Waiting<Item, Answer>[] = [];

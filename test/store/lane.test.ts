@@ -101,6 +101,21 @@ test('no more statements are under way than the lane is wide', async () => {
   expect(names()).toEqual(['a', 'b', 'c', 'd']);
 });
 
+test('what waits is shared among the statements that may leave, unless it is little', async () => {
+  const { lane, end, names } = scriptedLane({ width: 2 });
+  const many = Array.from({ length: 70 }, (_, i) => lane.submit({ record: `${i} ` }));
+  await turn();
+  expect(names().map((name) => name.split(' ').length - 1)).toEqual([35, 35]);
+  end(0);
+  end(1);
+  await Promise.all(many);
+  const few = submitAll(lane, 'abcdefghijklmnopqrst');
+  await turn();
+  expect(names().slice(2)).toEqual(['abcdefghijklmnopqrst']);
+  end(2);
+  await Promise.all(few);
+});
+
 test('a batch carries at most so many items', async () => {
   const { lane, end, names } = scriptedLane({ maxBatch: 3 });
   void Promise.allSettled(submitAll(lane, 'abcde'));
