@@ -56,31 +56,24 @@ export function takeOrders(contestant: Contestant): void {
 async function run(contestant: Contestant, finished: string[], order: LoadOrder): Promise<LoadReport> {
   const { inFlight, durationMs, mix = 'unique', keys = 'random', rate } = order;
   const newKey = keys === 'random' ? randomKey : mintKey;
-  const execute = async (key: string, onChecked = ignored) => {
-    if ((await contestant(key, onChecked)) !== 'executed') throw new Error(`a new key was replayed: ${key}`);
-    finished[finished.length < finishedMax ? finished.length : Math.floor(Math.random() * finishedMax)] = key;
-  };
-  const replay = async (onChecked: () => void) => {
-    const key = finished[Math.floor(Math.random() * finished.length)] ?? '';
-    if ((await contestant(key, onChecked)) !== 'replayed')
-      throw new Error(`a finished key was executed: ${key}`);
-  };
-  if (mix !== 'unique') await filled(finished, inFlight, () => execute(newKey()));
-  let turn = 0;
-  const operation = (onChecked: () => void) => {
-    turn += 1;
-    const again = mix === 'replays' || (mix === 'half' && turn % 2 === 0);
-    return again ? replay(onChecked) : execute(newKey(), onChecked);
-  };
+  if (mix !== 'unique') await filled(contestant, finished, inFlight, newKey);
   const histogram = newHistogram();
   const checks = newHistogram();
   const since = (sentTime: number) => Math.round((performance.now() - sentTime) * 1000);
+  let turn = 0;
+  // One function, as what it costs is added to what every contestant costs.
+  const timed = async (sentTime: number) => {
+    turn += 1;
+    const again = mix === 'replays' || (mix === 'half' && turn % 2 === 0);
+    const key = again ? (finished[Math.floor(Math.random() * finished.length)] ?? '') : newKey();
+    const answer = await contestant(key, () => checks.recordValue(since(sentTime)));
+    if ((answer === 'replayed') !== again)
+      throw new Error(`${again ? 'finished' : 'new'} and ${answer}: ${key}`);
+    histogram.recordValue(since(sentTime));
+    if (!again) remember(finished, key);
+  };
   const cpu = process.cpuUsage();
   const startTime = performance.now();
-  const timed = async (sentTime: number) => {
-    await operation(() => checks.recordValue(since(sentTime)));
-    histogram.recordValue(since(sentTime));
-  };
   if (rate === undefined) await closedLoop(inFlight, startTime + durationMs, timed);
   else await openLoop(rate, startTime, durationMs, timed);
   const elapsedMs = performance.now() - startTime;
@@ -100,15 +93,23 @@ function newHistogram(): hdr.Histogram {
   return hdr.build({ highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 });
 }
 
-const ignored = (): void => undefined;
+function remember(finished: string[], key: string): void {
+  finished[finished.length < finishedMax ? finished.length : Math.floor(Math.random() * finishedMax)] = key;
+}
 
+/** Finishes keys until there are enough to draw from. */
 async function filled(
-  finished: readonly string[],
+  contestant: Contestant,
+  finished: string[],
   inFlight: number,
-  execute: () => Promise<void>,
+  newKey: () => string,
 ): Promise<void> {
   const worker = async () => {
-    while (finished.length < finishedMax) await execute();
+    while (finished.length < finishedMax) {
+      const key = newKey();
+      await contestant(key, () => undefined);
+      remember(finished, key);
+    }
   };
   await Promise.all(Array.from({ length: inFlight }, worker));
 }
