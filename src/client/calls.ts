@@ -61,7 +61,6 @@ export function createCalls(options: LinksOptions): Calls {
 class ResentCalls implements Calls {
   readonly #links: Links;
   readonly #resender: Resender;
-  #nextId = 1n;
 
   constructor(links: Links) {
     this.#links = links;
@@ -146,15 +145,13 @@ class ResentCalls implements Calls {
     signal: AbortSignal | undefined,
     onLate?: (response: ValueOf<Kind>) => void,
   ): Promise<ValueOf<Kind>> {
-    const id = this.#nextId;
-    this.#nextId += 1n;
-    const bytes = encodeCall({ id, request });
+    const bytes = encodeCall({ id: 0n, request });
     if (bytes.length > callBytes) {
       const text = `the ${kind} has ${bytes.length} bytes, and a message may have ${callBytes}`;
       return Promise.reject(localError(status.INVALID_ARGUMENT, text));
     }
     const late = onLate as FramedCallOptions['onLate'];
-    const options = { id, kind, bytes, finishing, deadlineTime, signal, onLate: late };
+    const options = { kind, bytes, finishing, deadlineTime, signal, onLate: late };
     // The answer to a call is of its own kind, or else it is an error.
     return callFramed(this.#links, this.#resender, options) as Promise<ValueOf<Kind>>;
   }

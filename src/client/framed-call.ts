@@ -8,10 +8,9 @@ import type { Sending, Session } from './session.js';
 type Response = NonNullable<Answer['response']>;
 
 export interface FramedCallOptions {
-  readonly id: bigint;
   /** What is asked for, and so the case of its answer. */
   readonly kind: Exclude<Response['$case'], 'status'>;
-  /** The encoded `Call`. */
+  /** The encoded `Call` without an id. */
   readonly bytes: Uint8Array;
   readonly finishing: boolean;
   /** On `performance.now()`. */
@@ -41,7 +40,6 @@ export function callFramed(
 
 /** One call, over all its tries. An object with a promise, as there are tens of thousands a second. */
 class FramedCall implements Sending {
-  readonly id: bigint;
   readonly bytes: Uint8Array;
   readonly finishing: boolean;
   readonly #links: Links;
@@ -65,7 +63,6 @@ class FramedCall implements Sending {
     resolve: (value: Response['value']) => void,
     reject: (error: CallError) => void,
   ) {
-    this.id = options.id;
     this.bytes = options.bytes;
     this.finishing = options.finishing;
     this.#links = links;
@@ -81,7 +78,7 @@ class FramedCall implements Sending {
       this.#reject(this.#resender.leftError());
       return;
     }
-    this.#resender.enter(this, signal);
+    signal?.addEventListener('abort', this, { once: true });
     this.#send();
   }
 
@@ -128,13 +125,21 @@ class FramedCall implements Sending {
   }
 
   #failed(error: CallError): void {
+    if (this.#resender.closed) {
+      this.#fail(this.#resender.leftError());
+      return;
+    }
     const delayMs = this.#resender.failed(error, this.#tries, this.#options.deadlineTime);
     this.#tries += 1;
-    if (delayMs === undefined) this.#fail(error);
-    else
-      this.#timer = setTimeout(() => {
-        this.#send();
-      }, delayMs);
+    if (delayMs === undefined) {
+      this.#fail(error);
+      return;
+    }
+    this.#resender.enter(this);
+    this.#timer = setTimeout(() => {
+      this.#resender.exit(this);
+      this.#send();
+    }, delayMs);
   }
 
   #fail(error: CallError): void {
@@ -147,7 +152,8 @@ class FramedCall implements Sending {
     this.#ended = how;
     this.#session = undefined;
     clearTimeout(this.#timer);
-    this.#resender.exit(this, this.#options.signal);
+    this.#resender.exit(this);
+    this.#options.signal?.removeEventListener('abort', this);
   }
 
   #cameLate(answer: Response): void {

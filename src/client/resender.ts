@@ -11,8 +11,8 @@ interface Leaver {
 /** When calls are sent again: until there is a definite answer or the deadline has passed, their caller leaves, or all is closed. */
 export class Resender {
   readonly #links: number;
-  /** What is under way, to be ended when this is closed. */
-  readonly #underWay = new Set<Leaver>();
+  /** What is to be ended when this is closed; calls on a session are ended by that. */
+  readonly #leavers = new Set<Leaver>();
   closed = false;
   /** Since when no coordinator answers, on `performance.now()`; undefined while one does. */
   unreachableSince: number | undefined;
@@ -24,7 +24,7 @@ export class Resender {
 
   close(): void {
     this.closed = true;
-    for (const leaver of this.#underWay) leaver.handleEvent();
+    for (const leaver of this.#leavers) leaver.handleEvent();
   }
 
   async untilAnswered<T>(
@@ -60,15 +60,15 @@ export class Resender {
     return delayMs === undefined || now + delayMs >= deadlineTime ? undefined : delayMs;
   }
 
-  /** From now on it is told to leave when its caller leaves or this is closed. */
-  enter(leaver: Leaver, signal: AbortSignal | undefined): void {
+  /** From now on it is told to leave when this is closed, or its caller leaves. */
+  enter(leaver: Leaver, signal?: AbortSignal): void {
     signal?.addEventListener('abort', leaver, { once: true });
-    this.#underWay.add(leaver);
+    this.#leavers.add(leaver);
   }
 
-  exit(leaver: Leaver, signal: AbortSignal | undefined): void {
+  exit(leaver: Leaver, signal?: AbortSignal): void {
     signal?.removeEventListener('abort', leaver);
-    this.#underWay.delete(leaver);
+    this.#leavers.delete(leaver);
   }
 
   leftError(): CallError {

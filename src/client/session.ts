@@ -6,11 +6,11 @@ import {
   SessionResponse,
   type Answer,
 } from '../gen/onceward/v1/coordinator.js';
+import { UnderWay } from './under-way.js';
 
 /** One call on its way: encoded once, however often it is sent. */
 export interface Sending {
-  readonly id: bigint;
-  /** The encoded `Call`. */
+  /** The encoded `Call` without its id, which every sending has its own of. */
   readonly bytes: Uint8Array;
   /** Finishing calls go before all others: what they end makes room. */
   readonly finishing: boolean;
@@ -19,7 +19,7 @@ export interface Sending {
 }
 
 /** Bytes of one encoded call: with its frame it fits into a message of 4 MiB, which is what the coordinator takes. */
-export const callBytes = 4 * 1024 * 1024 - 16;
+export const callBytes = 4 * 1024 * 1024 - 32;
 /** Calls under way on one stream beyond which others than finishing ones are held back; the server stops reading at 1,024. */
 const underWayMax = 768;
 /** How long frames go by unary calls before the stream is tried again, ms. */
@@ -29,17 +29,23 @@ const leftOut = { firstMs: 200, mostMs: 5000 };
 /** A batch is answered when its slowest call is, ms. None of them waits for another owner. */
 const batchDeadlineMs = 10_000;
 
+interface Frame {
+  readonly calls: Sending[];
+  /** Of each call. */
+  readonly ids: number[];
+}
+
 /**
  * The way to one coordinator: a Session stream that is opened when there is something to send and opened anew after it broke.
  * What one turn of the event loop asks for rides in one frame. A peer without streams gets the same frames as Batch calls.
  */
 export class Session {
   readonly #client: Client;
-  #stream: ClientDuplexStream<readonly Sending[], SessionResponse> | undefined;
+  #stream: ClientDuplexStream<Frame, SessionResponse> | undefined;
   #unaryUntil: number;
   /** Not sent yet: finishing calls, and all others. */
-  readonly #queues: readonly [Set<Sending>, Set<Sending>] = [new Set(), new Set()];
-  readonly #underWay = new Map<bigint, Sending>();
+  readonly #queues: readonly [Sending[], Sending[]] = [[], []];
+  readonly #underWay = new UnderWay();
   #flushing = false;
   #writable = true;
   /** Since the last answer. */
@@ -65,13 +71,15 @@ export class Session {
   }
 
   send(call: Sending): void {
-    this.#queueOf(call).add(call);
+    this.#queueOf(call).push(call);
     this.#flushSoon();
   }
 
   /** Nobody waits for the answer any more: what was not sent never is. */
   forget(call: Sending): void {
-    this.#queueOf(call).delete(call);
+    const queue = this.#queueOf(call);
+    const at = queue.indexOf(call);
+    if (at !== -1) queue.splice(at, 1);
   }
 
   /** A call had no answer in its time: other calls had better go elsewhere. */
@@ -82,7 +90,9 @@ export class Session {
 
   /** What is on its way still arrives; its answers find nobody. */
   close(): void {
-    for (const queue of this.#queues) queue.clear();
+    const left = [...this.#underWay.takeAll(), ...this.#queues.flatMap((queue) => queue.splice(0))];
+    const error = serviceError(status.CANCELLED, 'the client was closed');
+    for (const call of left) call.settle(this, error);
     this.#stream?.end();
     this.#client.close();
   }
@@ -101,40 +111,47 @@ export class Session {
   }
 
   #flushSoon(): void {
-    if (this.#flushing || !this.#writable || this.#queues.every(({ size }) => size === 0)) return;
+    if (this.#flushing || !this.#writable || this.#queues.every(({ length }) => length === 0)) return;
     this.#flushing = true;
     setImmediate(() => {
       this.#flushing = false;
       while (this.#writable) {
         const frame = this.#takeFrame();
-        if (frame.length === 0) return;
+        if (frame.calls.length === 0) return;
         if (performance.now() < this.#unaryUntil) this.#sendBatch(frame);
         else this.#writable = (this.#stream ?? this.#open()).write(frame);
       }
     });
   }
 
-  #queueOf({ finishing }: Sending): Set<Sending> {
+  #queueOf({ finishing }: Sending): Sending[] {
     return this.#queues[finishing ? 0 : 1];
   }
 
-  #takeFrame(): Sending[] {
-    const frame: Sending[] = [];
+  #takeFrame(): Frame {
+    const frame: Frame = { calls: [], ids: [] };
     let bytes = 0;
     for (const queue of this.#queues) {
+      let taken = 0;
       for (const call of queue) {
         bytes += call.bytes.length + frameOverheadBytes;
-        const full = frame.length >= limits.callsPerFrame || (frame.length > 0 && bytes > limits.answerBytes);
-        if (full || (!call.finishing && this.#underWay.size >= underWayMax)) return frame;
-        queue.delete(call);
-        frame.push(call);
-        this.#underWay.set(call.id, call);
+        const { length } = frame.calls;
+        const full = length >= limits.callsPerFrame || (length > 0 && bytes > limits.answerBytes);
+        const held = this.#underWay.isFull || (!call.finishing && this.#underWay.size >= underWayMax);
+        if (full || held) {
+          queue.splice(0, taken);
+          return frame;
+        }
+        taken += 1;
+        frame.calls.push(call);
+        frame.ids.push(this.#underWay.add(call));
       }
+      queue.length = 0;
     }
     return frame;
   }
 
-  #open(): ClientDuplexStream<readonly Sending[], SessionResponse> {
+  #open(): ClientDuplexStream<Frame, SessionResponse> {
     const { path } = CoordinatorService.session;
     const stream = this.#client.makeBidiStreamRequest(path, encodeFrame, decodeSession, new Metadata());
     this.#stream = stream;
@@ -157,11 +174,7 @@ export class Session {
 
   #take(answers: readonly Answer[]): void {
     this.#failures = 0;
-    for (const { id, response } of answers) {
-      const call = this.#underWay.get(id);
-      this.#underWay.delete(id);
-      call?.settle(this, response);
-    }
+    for (const { id, response } of answers) this.#underWay.take(Number(id))?.settle(this, response);
     this.#flushSoon();
   }
 
@@ -171,14 +184,13 @@ export class Session {
     this.#writable = true;
     if (error.code === status.UNIMPLEMENTED) this.#unaryUntil = performance.now() + unaryMs;
     else if (!inOrder) this.#failed();
-    const lost = [...this.#underWay.values()];
-    this.#underWay.clear();
     // One that was given up and waits to be sent again is not lost.
-    for (const call of lost) if (!this.#queueOf(call).has(call)) call.settle(this, error);
+    for (const call of this.#underWay.takeAll())
+      if (!this.#queueOf(call).includes(call)) call.settle(this, error);
     this.#flushSoon();
   }
 
-  #sendBatch(frame: readonly Sending[]): void {
+  #sendBatch(frame: Frame): void {
     const { path } = CoordinatorService.batch;
     const options = { deadline: Date.now() + batchDeadlineMs };
     const done = (error: ServiceError | null, response?: BatchResponse) => {
@@ -187,33 +199,47 @@ export class Session {
         return;
       }
       this.#failed();
-      for (const call of frame) {
-        this.#underWay.delete(call.id);
-        call.settle(this, error);
-      }
+      for (const id of frame.ids) this.#underWay.take(id)?.settle(this, error);
     };
     this.#client.makeUnaryRequest(path, encodeFrame, decodeBatch, frame, new Metadata(), options, done);
   }
 }
 
-/** Tag and length of a call in its frame, at most. */
-const frameOverheadBytes = 6;
+/** Tag, length and id of a call in its frame, at most. */
+const frameOverheadBytes = 16;
 
-/** SessionRequest and BatchRequest are both a list of calls in field 1. */
-function encodeFrame(frame: readonly Sending[]): Buffer {
+/** SessionRequest and BatchRequest are both a list of calls in field 1, and a call's id is its field 1. */
+function encodeFrame({ calls, ids }: Frame): Buffer {
   let size = 0;
-  for (const { bytes } of frame) size += bytes.length + frameOverheadBytes;
+  for (const { bytes } of calls) size += bytes.length + frameOverheadBytes;
   const message = Buffer.allocUnsafe(size);
   let at = 0;
-  for (const { bytes } of frame) {
-    message[at++] = 0x0a;
-    let left = bytes.length;
-    for (; left >= 0x80; left >>>= 7) message[at++] = (left & 0x7f) | 0x80;
-    message[at++] = left;
+  for (let i = 0; i < calls.length; i += 1) {
+    const { bytes } = calls[i] as Sending;
+    const id = ids[i] as number;
+    message[at] = 0x0a;
+    at = writeVarint(message, at + 1, 1 + varintBytes(id) + bytes.length);
+    message[at] = 0x08;
+    at = writeVarint(message, at + 1, id);
     message.set(bytes, at);
     at += bytes.length;
   }
   return message.subarray(0, at);
+}
+
+/** Writes a whole number that may be beyond 32 bits; answers where it ends. */
+function writeVarint(message: Buffer, from: number, value: number): number {
+  let at = from;
+  let left = value;
+  for (; left >= 0x80; left = Math.floor(left / 0x80)) message[at++] = (left % 0x80) | 0x80;
+  message[at] = left;
+  return at + 1;
+}
+
+function varintBytes(value: number): number {
+  let bytes = 1;
+  for (let left = value; left >= 0x80; left = Math.floor(left / 0x80)) bytes += 1;
+  return bytes;
 }
 
 function decodeSession(bytes: Buffer): SessionResponse {
