@@ -140,7 +140,7 @@ function exportCounter(meter: Meter, counter: CounterName, counters: Counters): 
     // Before there is a namespace the metric is there all the same.
     if (byNamespace.size === 0) result.observe(0, attributes);
     for (const [namespace, count] of byNamespace) {
-      result.observe(Number(count), { ...attributes, [attributeNames.namespace]: namespace });
+      result.observe(count, { ...attributes, [attributeNames.namespace]: namespace });
     }
   });
 }
