@@ -70,10 +70,10 @@ async function waited(
 }
 
 function measure(instruments: Instruments, { receiveTime, waits, waitingMs }: Stay, ended: string): void {
-  const attributes = { [attributeNames.outcome]: ended };
+  const attributes = () => ({ [attributeNames.outcome]: ended });
   const checkMs = performance.now() - receiveTime - waitingMs;
-  instruments.beginCheckDuration.record(checkMs / 1000, attributes);
-  if (waits) instruments.beginWaitDuration.record(waitingMs / 1000, attributes);
+  instruments.beginCheckDuration.record(checkMs / 1000, ended, attributes);
+  if (waits) instruments.beginWaitDuration.record(waitingMs / 1000, attributes());
 }
 
 function answerTime(receiveTime: number, deadlineTime: number): number {

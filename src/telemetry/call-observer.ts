@@ -92,11 +92,12 @@ class CallUnderWay implements ObservedCall {
 
   end(code: string, reason: string | undefined, facts: () => CallFacts): void {
     this.#level.inFlight -= 1;
-    const attributes = attributesOf(this.#call);
-    attributes[attributeNames.rpcStatusCode] = code;
-    if (reason !== undefined) attributes[attributeNames.errorType] = reason;
-    this.#instruments.callDuration.record((performance.now() - this.#startTime) / 1000, attributes);
-    if (this.#span?.isRecording() === true) endSpan(this.#span, attributes, code, facts());
+    const { method, carrier } = this.#call;
+    const attributes = () => endedAttributesOf(this.#call, code, reason);
+    const durationMs = performance.now() - this.#startTime;
+    const series = `${method} ${carrier} ${code} ${reason ?? ''}`;
+    this.#instruments.callDuration.record(durationMs / 1000, series, attributes);
+    if (this.#span?.isRecording() === true) endSpan(this.#span, attributes(), code, facts());
   }
 }
 
@@ -106,6 +107,13 @@ function attributesOf({ method, carrier }: IncomingCall): Attributes {
     [attributeNames.rpcMethod]: method,
     [attributeNames.carrier]: carrier,
   };
+}
+
+function endedAttributesOf(call: IncomingCall, code: string, reason: string | undefined): Attributes {
+  const attributes = attributesOf(call);
+  attributes[attributeNames.rpcStatusCode] = code;
+  if (reason !== undefined) attributes[attributeNames.errorType] = reason;
+  return attributes;
 }
 
 function startSpan(tracer: Tracer, call: IncomingCall): Span {
