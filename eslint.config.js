@@ -19,7 +19,7 @@ export const withheld = { client: ['cleanup/sampler', 'cleanup/schedule'] };
 
 /** Which rooms may import a package; a package that is not named here is at home in no room. */
 export const homes = {
-  '@bufbuild/protobuf': ['gen', 'client'],
+  '@bufbuild/protobuf': ['gen', 'client', 'rpc'],
   '@opentelemetry/api': ['telemetry'],
   '@grpc/grpc-js': ['rpc', 'client', 'gen'],
   '@grpc/proto-loader': ['rpc'],

@@ -1,9 +1,10 @@
-import { decideBegin, type BeginDecision, type BeginQuestion, type Claim } from '../core/decide.js';
+import { decideBegin, type BeginDecision, type Claim } from '../core/decide.js';
 import { OncewardError } from '../core/errors.js';
 import { compareFingerprints } from '../core/fingerprint.js';
 import type { Granted, GrantTerms } from '../core/key-store.js';
-import type { FinishedRecord, InProgressRecord, KeyRecord, Seen } from '../core/record.js';
+import type { FinishedRecord, KeyRecord, Seen } from '../core/record.js';
 import type { Parts } from './parts.js';
+import { termsOf, type Question } from './question.js';
 
 export type BeginOutcome =
   | {
@@ -13,87 +14,95 @@ export type BeginOutcome =
       readonly leaseMs: number;
       readonly checkpoint: Uint8Array | undefined;
       readonly takeover: boolean;
+      /** How long the Begin waited before its last look, ms; 0 if it did not. */
+      readonly waitedMs: number;
     }
   | { readonly kind: 'replay'; readonly record: FinishedRecord }
-  | {
-      readonly kind: 'in_progress';
-      readonly fencingToken: bigint;
-      readonly attempt: number;
-      readonly leaseLeftMs: number;
-      readonly retryAfterMs: number;
-    }
+  | InProgressOutcome
   | { readonly kind: 'indeterminate'; readonly attempt: number }
   | { readonly kind: 'result_expired'; readonly record: FinishedRecord };
+
+export interface InProgressOutcome {
+  readonly kind: 'in_progress';
+  readonly fencingToken: bigint;
+  readonly attempt: number;
+  readonly leaseLeftMs: number;
+  readonly retryAfterMs: number;
+}
+
+/** What a Begin that flew to the store brought. */
+export interface Landed {
+  /** Its own outcome, or why it is refused. */
+  readonly outcome: BeginOutcome | OncewardError;
+  /** What others may decide on; made for who joined, as few flights are joined. */
+  readonly seen: () => Seen | undefined;
+}
 
 /** How often a record may change under one Begin before it gives up, and the caller tries again. */
 const maxTries = 8;
 
-/** A Begin that passed validation, with the lease terms its namespace allows. */
-export interface Question extends BeginQuestion {
-  readonly identity: string;
-  readonly terms: GrantTerms;
+/** What memory answers, without waiting; undefined: ask the store. */
+export function claimFromCache(parts: Parts, question: Question): BeginOutcome | undefined {
+  const nowTime = parts.sync.trustedTime();
+  if (nowTime === undefined) return undefined;
+  const record = parts.cache.get(question.identity);
+  if (record === undefined || record.resultExpireTime <= nowTime) return undefined;
+  const decision = decideBegin(record, question, nowTime);
+  if (decision.kind === 'claim') return undefined;
+  if (decision.kind === 'replay') parts.counters.add('begin.replay.cached', question.ref.namespace);
+  return settled(outcomeOf(parts, question, decision));
 }
 
-/** Claims a key or tells what is there, without waiting: from the cache, a flight under way, or the store. */
+/**
+ * Claims a key or tells what is there, without waiting for its attempt. Single flight: while one Begin of a record is on its
+ * way to the store, the others of this process wait for what it finds, and decide on that. Hundreds at once cost one claim.
+ */
 export async function claim(parts: Parts, question: Question): Promise<BeginOutcome> {
-  const cached = fromCache(parts, question);
-  if (cached !== undefined) return cached;
+  const { flights } = parts;
+  const { identity } = question;
   for (;;) {
-    const joined = parts.flights.join(question.identity);
+    const joined = flights.get(identity);
     if (joined === undefined) {
-      const landed = await parts.flights.fly(question.identity, () => askStore(parts, question));
-      return landed.outcome();
+      const flight = fly(parts, question);
+      flights.set(identity, flight);
+      try {
+        return settled((await flight).outcome);
+      } finally {
+        flights.delete(identity);
+      }
     }
-    const seen = await joined;
+    const seen = (await joined).seen();
     const decision = seen && decideBegin(seen.record, question, seen.nowTime);
     // A claim needs a flight of its own, and so does a repeated grant: what is left of its lease must have been read
     // after this request was sent.
     const answers = decision !== undefined && decision.kind !== 'claim' && decision.kind !== 'same-grant';
-    if (answers) return outcomeOf(parts, question, decision);
+    if (answers) return settled(outcomeOf(parts, question, decision));
   }
 }
 
-function fromCache(parts: Parts, question: Question): BeginOutcome | undefined {
-  if (!parts.sync.isFresh()) return undefined;
-  const record = parts.cache.get(question.identity);
-  const nowTime = parts.sync.databaseTime();
-  if (record === undefined || record.resultExpireTime <= nowTime) return undefined;
-  const decision = decideBegin(record, question, nowTime);
-  if (decision.kind === 'claim') return undefined;
-  if (decision.kind === 'replay') parts.counters.add('begin.replay.cached', question.terms.ref.namespace);
-  return outcomeOf(parts, question, decision);
-}
-
-/** What a flight brought: what others may decide on, and this Begin's own outcome, which may be a refusal. */
-interface Landed {
-  readonly seen: Seen | undefined;
-  readonly outcome: () => BeginOutcome;
-}
-
-async function askStore(parts: Parts, question: Question): Promise<Landed> {
+async function fly(parts: Parts, question: Question): Promise<Landed> {
   const { store, cache } = parts;
+  const terms = termsOf(question, 1);
   for (let tries = 0; tries < maxTries; tries += 1) {
     const { generation } = cache;
-    const answer = await store.claimNew(termsOf(question, 1));
+    const answer = await store.claimNew(terms);
+    if (answer.kind === 'granted') return granted(parts, terms, answer, undefined);
     if (answer.kind === 'absent') {
       // A record that vanished since the claim leaves the key free, unless the key itself is too old to be new.
-      if (question.terms.tooOldTime <= parts.sync.databaseTime()) return refused(undefined, keyTooOld());
+      if (isTooOld(parts, terms)) return refused(keyTooOld());
       continue;
-    }
-    if (answer.kind === 'granted') {
-      return granted(parts, question, answer, undefined);
     }
     const decision = decideBegin(answer.record, question, answer.nowTime);
     if (decision.kind !== 'claim') {
       if (decision.kind === 'replay') cache.put(decision.record, generation);
       countFingerprint(parts, answer.record, question);
-      return { seen: answer, outcome: () => outcomeOf(parts, question, decision) };
+      return { outcome: outcomeOf(parts, question, decision), seen: () => answer };
     }
     const landed = await claimKnown(parts, question, answer.record, decision.claim);
     if (landed !== undefined) return landed;
   }
   const text = 'the record changed under this call again and again; send the same call again';
-  return refused(undefined, new OncewardError('STORE_UNAVAILABLE', text, { retryAfterMs: 50 }));
+  return refused(new OncewardError('STORE_UNAVAILABLE', text, { retryAfterMs: 50 }));
 }
 
 async function claimKnown(
@@ -102,27 +111,40 @@ async function claimKnown(
   record: KeyRecord,
   how: Claim,
 ): Promise<Landed | undefined> {
-  if (how === 'renew' && question.terms.tooOldTime <= parts.sync.databaseTime())
-    return refused(undefined, keyTooOld());
   const countedAttempt = how === 'renew' ? 1 : record.attempt - record.attemptsForgiven + 1;
   const terms = termsOf(question, countedAttempt);
+  if (how === 'renew' && isTooOld(parts, terms)) return refused(keyTooOld());
   const answer = await parts.store.claimKnown({ ...terms, claim: how, seen: record });
   if (answer === undefined) return undefined;
   if (how === 'park') {
     parts.counters.add('begin.indeterminate.parked', record.ref.namespace);
-    return { seen: undefined, outcome: () => ({ kind: 'indeterminate', attempt: answer.attempt }) };
+    return { outcome: { kind: 'indeterminate', attempt: answer.attempt }, seen: nothing };
   }
-  return granted(parts, question, answer, how === 'take-over' ? record : undefined);
+  return granted(parts, terms, answer, how === 'take-over' ? record : undefined);
 }
 
 /** Lands with a grant; `earlier` is the record as the last attempt left it, if this is not a key's first. */
-function granted(parts: Parts, question: Question, grant: Granted, earlier: KeyRecord | undefined): Landed {
-  const { ref, attemptId, onLapse, leaseMs, parent, labels, traceparent } = question.terms;
+function granted(parts: Parts, terms: GrantTerms, grant: Granted, earlier: KeyRecord | undefined): Landed {
+  const { fencingToken, attempt } = grant;
+  const { leaseMs } = terms;
   const takeover = earlier?.state === 'IN_PROGRESS';
-  if (takeover) parts.counters.add('begin.execute.takeover', ref.namespace);
+  if (takeover) parts.counters.add('begin.execute.takeover', terms.ref.namespace);
   const checkpoint = earlier !== undefined && 'checkpoint' in earlier ? earlier.checkpoint : undefined;
-  const { operation, fingerprint } = earlier ?? question;
-  const record: InProgressRecord = {
+  return {
+    outcome: { kind: 'execute', fencingToken, attempt, leaseMs, checkpoint, takeover, waitedMs: 0 },
+    seen: () => grantedRecord(terms, grant, earlier, { takeover, checkpoint }),
+  };
+}
+
+function grantedRecord(
+  terms: GrantTerms,
+  { fencingToken, attempt, grantTime }: Granted,
+  earlier: KeyRecord | undefined,
+  more: { readonly takeover: boolean; readonly checkpoint: Uint8Array | undefined },
+): Seen {
+  const { ref, attemptId, onLapse, parent, labels, traceparent } = terms;
+  const { operation, fingerprint } = earlier ?? terms;
+  const record = {
     ref,
     state: 'IN_PROGRESS',
     attemptId,
@@ -132,51 +154,36 @@ function granted(parts: Parts, question: Question, grant: Granted, earlier: KeyR
     traceparent,
     operation,
     fingerprint,
-    attempt: grant.attempt,
+    attempt,
     attemptsForgiven: earlier?.attemptsForgiven ?? 0,
-    fencingToken: grant.fencingToken,
-    createTime: earlier?.createTime ?? grant.grantTime,
-    leaseExpireTime: grant.grantTime + leaseMs,
+    fencingToken,
+    createTime: earlier?.createTime ?? grantTime,
+    leaseExpireTime: grantTime + terms.leaseMs,
     recordExpireTime: Infinity,
     lastError: earlier?.lastError,
-    takeover,
-    checkpoint,
-  };
-  const outcome = executeOf(record, leaseMs);
-  return { seen: { record, nowTime: grant.grantTime }, outcome: () => outcome };
+    ...more,
+  } as const;
+  return { record, nowTime: grantTime };
 }
 
-/** The last allowed attempt parks when it lapses: there is nobody to take over. */
-function termsOf({ terms, maxAttempts }: Question, countedAttempt: number): GrantTerms {
-  return maxAttempts !== undefined && countedAttempt >= maxAttempts ? { ...terms, onLapse: 'PARK' } : terms;
-}
-
-function executeOf(record: InProgressRecord, leaseMs: number): BeginOutcome {
-  const { fencingToken, attempt, checkpoint, takeover } = record;
-  return { kind: 'execute', fencingToken, attempt, leaseMs, checkpoint, takeover };
-}
-
+/** The outcome of a decision, counted; a refusal is one of them. */
 function outcomeOf(
   parts: Parts,
-  { terms }: Question,
+  { ref }: Question,
   decision: Exclude<BeginDecision, { kind: 'claim' }>,
-): BeginOutcome {
-  const { namespace } = terms.ref;
+): BeginOutcome | OncewardError {
   switch (decision.kind) {
     case 'same-grant': {
-      parts.counters.add('begin.execute.repeated', namespace);
-      return executeOf(decision.record, decision.leaseLeftMs);
+      parts.counters.add('begin.execute.repeated', ref.namespace);
+      const { fencingToken, attempt, checkpoint, takeover } = decision.record;
+      const leaseMs = decision.leaseLeftMs;
+      return { kind: 'execute', fencingToken, attempt, leaseMs, checkpoint, takeover, waitedMs: 0 };
     }
     case 'in_progress': {
-      const { record, leaseLeftMs } = decision;
+      const { fencingToken, attempt } = decision.record;
+      const { leaseLeftMs } = decision;
       const retryAfterMs = Math.min(Math.max(leaseLeftMs, 20), 1000);
-      return {
-        kind: 'in_progress',
-        fencingToken: record.fencingToken,
-        attempt: record.attempt,
-        leaseLeftMs,
-        retryAfterMs,
-      };
+      return { kind: 'in_progress', fencingToken, attempt, leaseLeftMs, retryAfterMs };
     }
     case 'indeterminate':
       return { kind: 'indeterminate', attempt: decision.record.attempt };
@@ -184,18 +191,26 @@ function outcomeOf(
     case 'result_expired':
       return decision;
     case 'refuse':
-      if (decision.error.reason === 'KEY_MISMATCH') parts.counters.add('begin.mismatch', namespace);
-      throw decision.error;
+      if (decision.error.reason === 'KEY_MISMATCH') parts.counters.add('begin.mismatch', ref.namespace);
+      return decision.error;
   }
 }
 
-function refused(seen: Seen | undefined, error: OncewardError): Landed {
-  return {
-    seen,
-    outcome: () => {
-      throw error;
-    },
-  };
+function settled(outcome: BeginOutcome | OncewardError): BeginOutcome {
+  if (outcome instanceof OncewardError) throw outcome;
+  return outcome;
+}
+
+function refused(error: OncewardError): Landed {
+  return { outcome: error, seen: nothing };
+}
+
+function nothing(): undefined {
+  return undefined;
+}
+
+function isTooOld(parts: Parts, { tooOldTime }: GrantTerms): boolean {
+  return tooOldTime <= parts.sync.databaseTime();
 }
 
 function keyTooOld(): OncewardError {

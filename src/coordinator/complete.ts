@@ -21,7 +21,7 @@ export async function complete(parts: Parts, request: CompleteRequest): Promise<
   const ref = checkHolder(request, violations);
   checkResult(request.result, 'result', violations);
   violations.throwIfAny();
-  const { policy } = await parts.namespaces.get(ref.namespace);
+  const { policy } = parts.namespaces.known(ref.namespace) ?? (await parts.namespaces.get(ref.namespace));
   checkAskedRetention(request.resultRetentionMs, policy, violations);
   violations.throwIfAny();
   const digest = resultDigest(request.result);

@@ -3,10 +3,10 @@ import type { Namespace } from '../core/policy.js';
 import type { SweepTarget } from '../core/sweep-target.js';
 import { Counters } from '../telemetry/counters.js';
 import { noTelemetry, type Telemetry } from '../telemetry/telemetry.js';
-import { begin, type BeginRequest, type WaitedOutcome } from './begin.js';
+import { begin } from './begin.js';
+import type { BeginOutcome } from './claim.js';
 import { complete, type CompleteAnswer, type CompleteRequest } from './complete.js';
 import { fail, type FailAnswer, type FailRequest } from './fail.js';
-import { Flights } from './flights.js';
 import { forget, type ForgetRequest } from './forget.js';
 import { getNamespace } from './get-namespace.js';
 import { heartbeat, type HeartbeatRequest } from './heartbeat.js';
@@ -17,6 +17,7 @@ import { mintKey, type MintKeyRequest } from './mint-key.js';
 import { Namespaces } from './namespaces.js';
 import type { CallContext, Parts } from './parts.js';
 import { putNamespace, type PutNamespaceRequest } from './put-namespace.js';
+import type { BeginRequest } from './question.js';
 import { ReplayCache, type ReplayCacheOptions } from './replay-cache.js';
 import { resolve, type ResolveAnswer, type ResolveRequest } from './resolve.js';
 import { getStats, type Stats } from './get-stats.js';
@@ -36,7 +37,7 @@ export interface CoordinatorOptions {
 
 /** The verbs, over one store. */
 export interface Coordinator {
-  begin(request: BeginRequest, call: CallContext): Promise<WaitedOutcome>;
+  begin(request: BeginRequest, call: CallContext): Promise<BeginOutcome>;
   complete(request: CompleteRequest): Promise<CompleteAnswer>;
   fail(request: FailRequest): Promise<FailAnswer>;
   heartbeat(request: HeartbeatRequest): Promise<{ readonly leaseLeftMs: number }>;
@@ -77,7 +78,6 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     return offsetMs === undefined ? undefined : offsetMs / 1000;
   });
   instruments.exportNumber('storeTokens', () => sync.tokensDrawn);
-  const flights = new Flights();
   const parts: Parts = {
     store,
     sweepTarget,
@@ -85,7 +85,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     cache,
     sync,
     waiters,
-    flights,
+    flights: new Map(),
     counters,
     instruments,
   };

@@ -27,7 +27,7 @@ export async function fail(parts: Parts, request: FailRequest): Promise<FailAnsw
     violations.range('retry_after', request.retryAfterMs, 0, limits.retryAfterMaxMs, ' ms');
   }
   violations.throwIfAny();
-  const { policy } = await parts.namespaces.get(ref.namespace);
+  const { policy } = parts.namespaces.known(ref.namespace) ?? (await parts.namespaces.get(ref.namespace));
   const { fencingToken, result, status, retryAfterMs } = request;
   const final = request.kind === 'FINAL';
   const digest = final ? resultDigest(result) : undefined;

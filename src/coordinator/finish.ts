@@ -31,35 +31,43 @@ export async function finish(
   finish: Finish,
   resultDigest: Uint8Array | undefined,
 ): Promise<Finished> {
-  const question = { fencingToken: finish.fencingToken, state: finish.state, resultDigest };
-  const { namespace } = finish.ref;
-  const done = await untilDecided(parts, namespace, question, () => parts.store.finish(finish));
-  if (done.kind === 'already') return { already: true, record: done.record };
-  parts.waiters.wake(finish.ref);
-  return { already: false, resultExpireTime: done.resultExpireTime };
+  const { ref, fencingToken, state } = finish;
+  for (let tries = 1; ; tries += 1) {
+    const answer = await parts.store.finish(finish);
+    if (answer.kind === 'done') {
+      parts.waiters.wake(ref);
+      return { already: false, resultExpireTime: answer.resultExpireTime };
+    }
+    const question = { fencingToken, state, resultDigest };
+    const record = recordIfAlready(parts, ref.namespace, question, answer, tries);
+    if (record !== undefined) return { already: true, record };
+  }
 }
 
-type Answer<Done> = Done | ({ readonly kind: 'known' } & Seen) | { readonly kind: 'absent' };
-
-/** Runs a holder's transition until it is done, or the rules say why it is not. */
-export async function untilDecided<Done extends { readonly kind: 'done' }>(
+/**
+ * For a holder's transition that the store did not take: the record, when it is so already; undefined, when the store should be
+ * asked again; else what the rules say against it is thrown.
+ */
+export function recordIfAlready(
   parts: Parts,
   namespace: string,
   question: FinishQuestion,
-  transition: () => Promise<Answer<Done>>,
-): Promise<Done | { readonly kind: 'already'; readonly record: KeyRecord }> {
-  for (let tries = 0; tries < maxTries; tries += 1) {
-    const answer = await transition();
-    if (answer.kind === 'done') return answer;
-    const seen = answer.kind === 'known' ? answer : undefined;
-    const decision = decideFinish(seen?.record, question, seen?.nowTime ?? 0);
-    if (decision.kind === 'already') return decision;
-    if (decision.kind === 'refuse') {
+  answer: ({ readonly kind: 'known' } & Seen) | { readonly kind: 'absent' },
+  tries: number,
+): KeyRecord | undefined {
+  const seen = answer.kind === 'known' ? answer : undefined;
+  const decision = decideFinish(seen?.record, question, seen?.nowTime ?? 0);
+  switch (decision.kind) {
+    case 'already':
+      return decision.record;
+    case 'refuse':
       if (decision.error.reason === 'LEASE_LOST') parts.counters.add('lease_lost', namespace);
       if (decision.error.reason === 'RESULT_CONFLICT') parts.counters.add('result_conflict', namespace);
       throw decision.error;
+    case 'again': {
+      if (tries < maxTries) return undefined;
+      const text = 'the record changed under this call again and again; send the same call again';
+      throw new OncewardError('STORE_UNAVAILABLE', text, { retryAfterMs: 50 });
     }
   }
-  const text = 'the record changed under this call again and again; send the same call again';
-  throw new OncewardError('STORE_UNAVAILABLE', text, { retryAfterMs: 50 });
 }

@@ -25,6 +25,6 @@ export async function getStats({ sweepTarget, counters }: Parts): Promise<Stats>
       estimates: sample && estimateStore([sample]),
     })),
     estimates: estimateStore(partitions.map(({ sample }) => sample)),
-    counters: Object.fromEntries(counterNames.map((name) => [name, counters.read(name)])),
+    counters: Object.fromEntries(counterNames.map((name) => [name, BigInt(counters.read(name))])),
   };
 }

@@ -1,7 +1,7 @@
 import { limits } from '../core/limits.js';
 import { leaseFor } from '../core/policy.js';
 import { Violations } from '../core/violations.js';
-import { checkHolder, untilDecided, type HolderRequest } from './finish.js';
+import { checkHolder, recordIfAlready, type HolderRequest } from './finish.js';
 import type { Parts } from './parts.js';
 
 export interface HeartbeatRequest extends HolderRequest {
@@ -20,24 +20,20 @@ export async function heartbeat(
   violations.bytes('checkpoint', request.checkpoint?.length ?? 0, 0, limits.checkpointBytes);
   if (request.checkpointSequence < 0n) violations.add('checkpoint_sequence', 'must be 0 or above');
   violations.throwIfAny();
-  const { policy } = await parts.namespaces.get(ref.namespace);
+  const { policy } = parts.namespaces.known(ref.namespace) ?? (await parts.namespaces.get(ref.namespace));
   const leaseMs = leaseFor(request.leaseMs, policy, violations);
   violations.throwIfAny();
   const { fencingToken, checkpoint, checkpointSequence } = request;
-  const done = await untilDecided(
-    parts,
-    ref.namespace,
-    { fencingToken, state: 'IN_PROGRESS', resultDigest: undefined },
-    () =>
-      parts.store.heartbeat({
-        ref,
-        fencingToken,
-        leaseMs,
-        checkpoint,
-        checkpointSequence,
-        abandonedRetentionMs: policy.abandonedRetentionMs,
-      }),
-  );
-  parts.counters.add('heartbeat.extended', ref.namespace);
-  return { leaseLeftMs: done.kind === 'done' ? done.leaseLeftMs : 0 };
+  const { abandonedRetentionMs } = policy;
+  const sent = { ref, fencingToken, leaseMs, checkpoint, checkpointSequence, abandonedRetentionMs };
+  const question = { fencingToken, state: 'IN_PROGRESS', resultDigest: undefined } as const;
+  for (let tries = 1; ; tries += 1) {
+    const answer = await parts.store.heartbeat(sent);
+    if (answer.kind === 'done') {
+      parts.counters.add('heartbeat.extended', ref.namespace);
+      return { leaseLeftMs: answer.leaseLeftMs };
+    }
+    // No record is such that this heartbeat was made already: it is refused, or sent again.
+    recordIfAlready(parts, ref.namespace, question, answer, tries);
+  }
 }

@@ -34,6 +34,11 @@ export class Namespaces {
     return this.#declared.has(name);
   }
 
+  /** What memory has of it: asked before `get`, which is a promise. */
+  known(name: string): Namespace | undefined {
+    return this.#known.get(name);
+  }
+
   async get(name: string): Promise<Namespace> {
     const known = this.#known.get(name);
     if (known !== undefined) return known;

@@ -62,9 +62,10 @@ export class Sync {
     return Number(this.#lastToken - (this.#firstToken ?? 0n));
   }
 
-  /** Whether operators' changes up to a moment ago are known here. */
-  isFresh(): boolean {
-    return performance.now() - this.#sentTime < freshMs;
+  /** `databaseTime` while operators' changes up to a moment ago are known here; else undefined: memory must not be trusted. */
+  trustedTime(): number | undefined {
+    const sinceSent = performance.now() - this.#sentTime;
+    return sinceSent < freshMs ? this.#databaseTime + sinceSent : undefined;
   }
 
   /** Never behind the database's clock by more than drift: an expiry judged by it is at worst a round trip early. */
@@ -100,7 +101,7 @@ export class Sync {
     } catch {
       // The calls report the store's failures; here it is enough that freshness runs out. A process that is merely
       // busy grows stale too, but it is no reason to send its callers elsewhere.
-      if (!this.isFresh()) this.#report(false);
+      if (this.trustedTime() === undefined) this.#report(false);
     }
   }
 

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 
 /** What a finished operation answered. */
 export interface Result {
@@ -17,13 +17,12 @@ export interface Result {
  * only the holder of the token can present a second result.
  */
 export function resultDigest(result: Result): Uint8Array {
-  const hash = createHash('sha256');
   // No payload, and one the caller found too large to send, are two answers.
   const length = result.payload?.length ?? (result.payloadOmitted ? 'omitted' : 'absent');
-  hash.update(`${result.code} ${result.envelope.length} ${length}\n`);
-  hash.update(result.envelope);
-  if (result.payload !== undefined) hash.update(result.payload);
-  return hash.digest().subarray(0, 16);
+  const header = Buffer.from(`${result.code} ${result.envelope.length} ${length}\n`);
+  const parts = [header, result.envelope];
+  if (result.payload !== undefined) parts.push(result.payload);
+  return hash('sha256', Buffer.concat(parts), 'buffer').subarray(0, 16);
 }
 
 export function sameDigest(a: Uint8Array, b: Uint8Array): boolean {

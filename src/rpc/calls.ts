@@ -2,6 +2,7 @@ import type { Coordinator } from '../coordinator/coordinator.js';
 import type { CallContext } from '../coordinator/parts.js';
 import { OncewardError } from '../core/errors.js';
 import { Answer, CoordinatorService, type Call } from '../gen/onceward/v1/coordinator.js';
+import type { ObservedCall } from '../telemetry/call-observer.js';
 import { spanContextOf, type SpanContext } from '../telemetry/trace-context.js';
 import {
   beginRequestOf,
@@ -12,6 +13,7 @@ import {
 } from './convert.js';
 import { recordOf, wireStateOf } from './convert-record.js';
 import { dateOf, durationOf } from './duration.js';
+import { encode } from './encode.js';
 import { codeNameOf, rpcStatusOf } from './status.js';
 import { logged, type CallTools } from './unary.js';
 import type * as wire from '../gen/onceward/v1/coordinator.js';
@@ -54,26 +56,59 @@ export function callsOf(coordinator: Coordinator): Calls {
 export type AnswerCall = (call: Call, context: CallContext, carrier: 'batch' | 'session') => Promise<Answer>;
 
 export function answerCallWith(calls: Calls, { log, observer, factsOf }: CallTools): AnswerCall {
-  return async ({ id, request }, context, carrier) => {
-    const method = methodOf(request);
-    const observed = observer.start({ method, carrier, parent: () => parentOf(request) });
-    const facts = (response?: Answer['response']) => factsOf(request?.value ?? {}, response?.value);
+  return (call, context, carrier) => {
+    const { request } = call;
+    const observed = observer.start({ method: methodOf(request), carrier, parent: () => parentOf(request) });
+    return observed.run(() => answer(call, context, observed));
+  };
+
+  async function answer(
+    { id, request }: Call,
+    context: CallContext,
+    observed: ObservedCall,
+  ): Promise<Answer> {
+    const answer: Answer = { id, response: undefined };
     try {
-      const response = await observed.run(() => dispatch(calls, request, context));
-      observed.end({ code: 'OK', facts: () => facts(response) });
-      return { id, response };
+      switch (request?.$case) {
+        case 'begin':
+          answer.response = { $case: 'begin', value: await calls.begin(request.value, context) };
+          break;
+        case 'complete':
+          answer.response = { $case: 'complete', value: await calls.complete(request.value, context) };
+          break;
+        case 'fail':
+          answer.response = { $case: 'fail', value: await calls.fail(request.value, context) };
+          break;
+        case 'heartbeat':
+          answer.response = { $case: 'heartbeat', value: await calls.heartbeat(request.value, context) };
+          break;
+        case 'lookup':
+          answer.response = { $case: 'lookup', value: await calls.lookup(request.value, context) };
+          break;
+        case undefined:
+          throw requestMissing();
+      }
+      observed.end('OK', undefined, () => factsOf(request.value, answer.response?.value));
     } catch (error) {
       const known = logged(error, log);
-      observed.end({ code: codeNameOf(known), reason: known.reason, facts: () => facts() });
-      return { id, response: { $case: 'status', value: rpcStatusOf(known) } };
+      observed.end(codeNameOf(known), known.reason, () => factsOf(request?.value ?? {}, undefined));
+      answer.response = { $case: 'status', value: rpcStatusOf(known) };
     }
-  };
+    return answer;
+  }
 }
+
+const methods = {
+  begin: CoordinatorService.begin.path.slice(1),
+  complete: CoordinatorService.complete.path.slice(1),
+  fail: CoordinatorService.fail.path.slice(1),
+  heartbeat: CoordinatorService.heartbeat.path.slice(1),
+  lookup: CoordinatorService.lookup.path.slice(1),
+};
 
 /** The method that the call would be if it came by itself. */
 function methodOf(request: Call['request']): string {
-  if (request === undefined) return '_OTHER';
-  return CoordinatorService[request.$case].path.slice(1);
+  return request === undefined ? '_OTHER' : methods[request.$case];
 }
 
 /** A stream is opened once, for calls of many traces: only what a call carries itself tells where it belongs. */
@@ -81,41 +116,41 @@ function parentOf(request: Call['request']): SpanContext | undefined {
   return request?.$case === 'begin' ? spanContextOf(request.value.traceparent) : undefined;
 }
 
-async function dispatch(
-  calls: Calls,
-  request: Call['request'],
-  context: CallContext,
-): Promise<Answer['response']> {
-  switch (request?.$case) {
-    case 'begin':
-      return { $case: 'begin', value: await calls.begin(request.value, context) };
+function requestMissing(): OncewardError {
+  const violations = [
+    { field: 'request', description: 'is required: begin, complete, fail, heartbeat or lookup' },
+  ];
+  return new OncewardError('REQUEST_INVALID', 'request is required', { violations });
+}
+
+/** At most what an answer takes besides payload and checkpoint, unless it carries a status, metadata or a record. */
+const smallAnswerBytes = 512;
+
+/** Bytes of an answer in its message at most, measured where its fields do not tell. */
+export function bytesOfAnswer(answer: Answer): number {
+  const { response } = answer;
+  switch (response?.$case) {
     case 'complete':
-      return { $case: 'complete', value: await calls.complete(request.value, context) };
     case 'fail':
-      return { $case: 'fail', value: await calls.fail(request.value, context) };
     case 'heartbeat':
-      return { $case: 'heartbeat', value: await calls.heartbeat(request.value, context) };
-    case 'lookup':
-      return { $case: 'lookup', value: await calls.lookup(request.value, context) };
-    case undefined:
-      throw new OncewardError('REQUEST_INVALID', 'request is required', {
-        violations: [
-          { field: 'request', description: 'is required: begin, complete, fail, heartbeat or lookup' },
-        ],
-      });
+      return smallAnswerBytes;
+    case 'begin':
+      return bytesOfOutcome(response.value.outcome) ?? measured(answer);
+    default:
+      return measured(answer);
   }
 }
 
-/** Answers without caller's bytes are smaller than this. */
-const smallAnswerBytes = 512;
+function bytesOfOutcome(outcome: wire.BeginResponse['outcome']): number | undefined {
+  if (outcome?.$case === 'execute') return smallAnswerBytes + (outcome.value.checkpoint?.length ?? 0);
+  if (outcome?.$case !== 'replay') return smallAnswerBytes;
+  const { result } = outcome.value;
+  if (result === undefined) return smallAnswerBytes;
+  const { status, initialMetadata, trailingMetadata, payload } = result;
+  if (status !== undefined || initialMetadata.length > 0 || trailingMetadata.length > 0) return undefined;
+  return smallAnswerBytes + (payload?.length ?? 0);
+}
 
-/** Bytes of an answer in its message, measured where it may be large. */
-export function bytesOfAnswer(answer: Answer): number {
-  const { response } = answer;
-  const small =
-    response?.$case === 'complete' ||
-    response?.$case === 'fail' ||
-    response?.$case === 'heartbeat' ||
-    (response?.$case === 'begin' && response.value.outcome?.$case === 'inProgress');
-  return small ? smallAnswerBytes : Answer.encode(answer).finish().length + 8;
+function measured(answer: Answer): number {
+  return encode(Answer, answer).length + 8;
 }

@@ -1,11 +1,13 @@
-import type { BeginRequest, WaitedOutcome } from '../coordinator/begin.js';
+import type { BeginOutcome } from '../coordinator/claim.js';
 import type { CompleteRequest } from '../coordinator/complete.js';
 import type { FailRequest } from '../coordinator/fail.js';
 import type { HeartbeatRequest } from '../coordinator/heartbeat.js';
+import type { BeginRequest } from '../coordinator/question.js';
 import type { OnLapse } from '../core/policy.js';
 import { Violations } from '../core/violations.js';
 import * as wire from '../gen/onceward/v1/coordinator.js';
 import { OnLapse as WireOnLapse, Status } from '../gen/onceward/v1/record.js';
+import { encode } from './encode.js';
 import { dateOf, durationOf, msOf, retentionMsOf } from './duration.js';
 import { checkedStatus, failureResultOf, resultOf, wireResultOf } from './result.js';
 
@@ -33,19 +35,23 @@ export function beginRequestOf(request: wire.BeginRequest): BeginRequest {
   return converted;
 }
 
-export function beginResponseOf(outcome: WaitedOutcome): wire.BeginResponse {
+export function beginResponseOf(outcome: BeginOutcome): wire.BeginResponse {
   return { outcome: wireOutcomeOf(outcome) };
 }
 
-function wireOutcomeOf(outcome: WaitedOutcome): wire.BeginResponse['outcome'] {
+function wireOutcomeOf(outcome: BeginOutcome): wire.BeginResponse['outcome'] {
   switch (outcome.kind) {
     case 'execute': {
       const { fencingToken, attempt, leaseMs, checkpoint, takeover, waitedMs } = outcome;
-      const waited = waitedMs > 0 ? durationOf(waitedMs) : undefined;
-      const value = { fencingToken, attempt, lease: durationOf(leaseMs), takeover, waited };
-      const withCheckpoint =
-        checkpoint === undefined ? value : { ...value, checkpoint: Buffer.from(checkpoint) };
-      return { $case: 'execute', value: withCheckpoint };
+      const value = {
+        fencingToken,
+        attempt,
+        lease: durationOf(leaseMs),
+        checkpoint: checkpoint && Buffer.from(checkpoint),
+        takeover,
+        waited: waitedMs > 0 ? durationOf(waitedMs) : undefined,
+      };
+      return { $case: 'execute', value };
     }
     case 'replay': {
       const { record } = outcome;
@@ -95,7 +101,7 @@ export function failRequestOf(request: wire.FailRequest): FailRequest {
     fencingToken: request.fencingToken,
     kind: failKindOf(request.kind, violations),
     result: failureResultOf(status, request, violations),
-    status: Status.encode(status).finish(),
+    status: encode(Status, status),
     retryAfterMs: msOf(request.retryAfter, 'retry_after', violations),
   };
   if (request.status === undefined) violations.add('status', 'is required');

@@ -1,6 +1,7 @@
 import { checkMetadata, checkStatus } from '../core/answer.js';
 import type { Result } from '../core/result.js';
 import type { Violations } from '../core/violations.js';
+import { encode } from './encode.js';
 import { Result as WireResult, type MetadataEntry, type Status } from '../gen/onceward/v1/record.js';
 import { limits } from '../core/limits.js';
 
@@ -16,13 +17,13 @@ export function resultOf(result: WireResult | undefined, path: string, violation
     payload,
     payloadOmitted,
     code: status?.code ?? 0,
-    envelope: WireResult.encode({
+    envelope: encode(WireResult, {
       status: given.status,
       contentType,
       initialMetadata,
       trailingMetadata,
       payloadOmitted: false,
-    }).finish(),
+    }),
   };
 }
 
@@ -38,21 +39,21 @@ export function failureResultOf(
     payload: undefined,
     payloadOmitted: false,
     code: status.code,
-    envelope: WireResult.encode({
+    envelope: encode(WireResult, {
       ...emptyResult(),
       status,
       initialMetadata,
       trailingMetadata,
-    }).finish(),
+    }),
   };
 }
 
 /** A stored result as it was given. */
 export function wireResultOf({ payload, payloadOmitted, envelope }: Result): WireResult {
-  const result = { ...WireResult.decode(envelope), payloadOmitted };
-  return payload === undefined
-    ? result
-    : { ...result, payload: Buffer.from(payload.buffer, payload.byteOffset, payload.length) };
+  const result = WireResult.decode(envelope);
+  result.payloadOmitted = payloadOmitted;
+  if (payload !== undefined) result.payload = Buffer.from(payload.buffer, payload.byteOffset, payload.length);
+  return result;
 }
 
 export function checkedStatus(status: Status | undefined, path: string, violations: Violations): Status {

@@ -8,6 +8,7 @@ import {
   CoordinatorService,
   type BatchRequest,
   type GetServerInfoResponse,
+  SessionResponse,
   type MintKeyRequest,
 } from '../gen/onceward/v1/coordinator.js';
 import { createCallObserver } from '../telemetry/call-observer.js';
@@ -17,6 +18,7 @@ import { adminMethods } from './admin.js';
 import { answerBatch } from './batch.js';
 import { callFactsWith } from './call-facts.js';
 import { answerCallWith, callsOf } from './calls.js';
+import { encode } from './encode.js';
 import { addReflection } from './reflection.js';
 import { createSessions, type Sessions } from './session.js';
 import { tolerant, UnaryCalls, type CallTools } from './unary.js';
@@ -44,6 +46,14 @@ const lastAnswersMs = 500;
 
 /** Below the connection's age, so that streams end in order before their connection is cut. */
 const sessionMaxAgeMs = 50 * minuteMs;
+/** The generated one makes a writer and a further copy for each frame. */
+const coordinatorService = {
+  ...CoordinatorService,
+  session: {
+    ...CoordinatorService.session,
+    responseSerialize: (frame: SessionResponse) => encode(SessionResponse, frame),
+  },
+};
 const services = ['', 'onceward.v1.Coordinator', 'onceward.v1.Admin'];
 
 export interface RpcServerOptions {
@@ -79,7 +89,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const answerCall = answerCallWith(calls, tools);
   const sessions = createSessions({ answerCall, maxAgeMs: sessionMaxAgeMs });
   const server = new Server(limits);
-  server.addService(tolerant(CoordinatorService), {
+  server.addService(tolerant(coordinatorService), {
     begin: unary.handler(calls.begin),
     complete: unary.handler(calls.complete),
     fail: unary.handler(calls.fail),

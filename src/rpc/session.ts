@@ -128,18 +128,16 @@ class Session {
     this.#underWay += starting.length;
     if (starting.length === room) this.#stream.pause();
     else if (this.#stream.isPaused()) this.#stream.resume();
-    for (const call of starting)
-      void answerCall(call, context, 'session').then((answer) => {
-        this.#answer(answer);
-      });
+    for (const call of starting) void answerCall(call, context, 'session').then(this.#answered);
   }
 
-  #answer(answer: Answer): void {
+  /** One function for all calls. */
+  readonly #answered = (answer: Answer): void => {
     this.#underWay -= 1;
     if (this.#ended) return;
     this.#ready.push(answer);
     this.#flushSoon();
-  }
+  };
 
   /** Writes what one turn of the event loop made ready. */
   #flushSoon(): void {

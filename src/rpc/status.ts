@@ -3,6 +3,7 @@ import { OncewardError, type Reason } from '../core/errors.js';
 import { BadRequest, ErrorInfo, RetryInfo } from '../gen/google/rpc/error_details.js';
 import { Status } from '../gen/google/rpc/status.js';
 import { durationOf } from './duration.js';
+import { encode } from './encode.js';
 
 /** The one table from reasons to gRPC codes. */
 const codes: Readonly<Record<Reason, status>> = {
@@ -43,12 +44,12 @@ export function codeNameOf(error: OncewardError): string {
 /** The error in Google's model: code, message, and details for programs. */
 export function rpcStatusOf(error: OncewardError): Status {
   const { reason, metadata, retryAfterMs, violations } = error;
-  const details = [any('ErrorInfo', ErrorInfo.encode({ reason, domain: errorDomain, metadata }).finish())];
+  const details = [any('ErrorInfo', encode(ErrorInfo, { reason, domain: errorDomain, metadata }))];
   if (retryAfterMs !== undefined) {
-    details.push(any('RetryInfo', RetryInfo.encode({ retryDelay: durationOf(retryAfterMs) }).finish()));
+    details.push(any('RetryInfo', encode(RetryInfo, { retryDelay: durationOf(retryAfterMs) })));
   }
   if (violations.length > 0) {
-    details.push(any('BadRequest', BadRequest.encode({ fieldViolations: [...violations] }).finish()));
+    details.push(any('BadRequest', encode(BadRequest, { fieldViolations: [...violations] })));
   }
   return { code: codes[reason], message: error.message, details };
 }
@@ -57,11 +58,11 @@ export function rpcStatusOf(error: OncewardError): Status {
 export function serviceErrorOf(error: OncewardError): ServerErrorResponse {
   const rpcStatus = rpcStatusOf(error);
   const metadata = new Metadata();
-  metadata.set('grpc-status-details-bin', Buffer.from(Status.encode(rpcStatus).finish()));
+  metadata.set('grpc-status-details-bin', encode(Status, rpcStatus));
   const { name, message } = error;
   return { name, message, code: codes[error.reason], details: message, metadata };
 }
 
-function any(type: string, value: Uint8Array): { typeUrl: string; value: Buffer } {
-  return { typeUrl: `${typePrefix}${type}`, value: Buffer.from(value) };
+function any(type: string, value: Buffer): { typeUrl: string; value: Buffer } {
+  return { typeUrl: `${typePrefix}${type}`, value };
 }

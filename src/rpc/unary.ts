@@ -70,12 +70,7 @@ export class UnaryCalls {
       const observed = observer.start({ method, carrier: 'unary', parent: () => parentOf(metadata) });
       const refuse = (error: OncewardError) => {
         if (!this.#underWay.delete(refuse)) return;
-        const { reason } = error;
-        observed.end({
-          code: codeNameOf(error),
-          reason,
-          facts: () => factsOf(request, undefined),
-        });
+        observed.end(codeNameOf(error), error.reason, () => factsOf(request, undefined));
         answer(serviceErrorOf(error));
       };
       this.#underWay.add(refuse);
@@ -86,7 +81,7 @@ export class UnaryCalls {
       handled.then(
         (response) => {
           if (!this.#underWay.delete(refuse)) return;
-          observed.end({ code: 'OK', facts: () => factsOf(request, response) });
+          observed.end('OK', undefined, () => factsOf(request, response));
           answer(null, response);
         },
         (error: unknown) => {

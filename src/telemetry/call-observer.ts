@@ -9,6 +9,7 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 import { currentSpan, withSpan } from './current-span.js';
+import type { Instruments } from './instruments.js';
 import { attributeNames, links } from './names.js';
 import { noTelemetry, type Telemetry } from './telemetry.js';
 
@@ -23,16 +24,6 @@ export interface IncomingCall {
   readonly parent: () => SpanContext | undefined;
 }
 
-/** How a call ended. */
-export interface CallEnd {
-  /** Name of its gRPC code. */
-  readonly code: string;
-  /** Reason of its error. */
-  readonly reason?: string;
-  /** What its span says besides; asked for only when there is one. */
-  readonly facts: () => CallFacts;
-}
-
 export interface CallFacts {
   readonly attributes: Attributes;
   /** Of a replay: the span of the execution it repeats. */
@@ -43,7 +34,10 @@ export interface CallFacts {
 export interface ObservedCall {
   /** Does the work of the call: spans made meanwhile belong to it. */
   run<T>(work: () => T): T;
-  end(end: CallEnd): void;
+  /**
+   * Name of its gRPC code, reason of its error, and what its span says besides, which is asked for only when there is one.
+   */
+  end(code: string, reason: string | undefined, facts: () => CallFacts): void;
 }
 
 export interface CallObserver {
@@ -67,26 +61,44 @@ const unobserved: ObservedCall = { run: (work) => work(), end: () => undefined }
 export function createCallObserver(telemetry: Telemetry): CallObserver {
   if (telemetry === noTelemetry) return { start: () => unobserved };
   const { tracer, instruments } = telemetry;
-  let inFlight = 0;
-  instruments.exportNumber('callsInFlight', () => inFlight);
-  return {
-    start: (call) => {
-      const startTime = performance.now();
-      inFlight += 1;
-      const span = tracer && startSpan(tracer, call);
-      return {
-        run: (work) => (span === undefined ? work() : withSpan(span, work)),
-        end: (end) => {
-          inFlight -= 1;
-          const attributes = attributesOf(call);
-          attributes[attributeNames.rpcStatusCode] = end.code;
-          if (end.reason !== undefined) attributes[attributeNames.errorType] = end.reason;
-          instruments.callDuration.record((performance.now() - startTime) / 1000, attributes);
-          if (span?.isRecording() === true) endSpan(span, attributes, end);
-        },
-      };
-    },
-  };
+  const level = { inFlight: 0 };
+  instruments.exportNumber('callsInFlight', () => level.inFlight);
+  return { start: (call) => new CallUnderWay(call, tracer, instruments, level) };
+}
+
+class CallUnderWay implements ObservedCall {
+  readonly #call: IncomingCall;
+  readonly #instruments: Instruments;
+  readonly #level: { inFlight: number };
+  readonly #span: Span | undefined;
+  readonly #startTime = performance.now();
+
+  constructor(
+    call: IncomingCall,
+    tracer: Tracer | undefined,
+    instruments: Instruments,
+    level: { inFlight: number },
+  ) {
+    this.#call = call;
+    this.#instruments = instruments;
+    this.#level = level;
+    this.#span = tracer && startSpan(tracer, call);
+    level.inFlight += 1;
+  }
+
+  run<T>(work: () => T): T {
+    return this.#span === undefined ? work() : withSpan(this.#span, work);
+  }
+
+  end(code: string, reason: string | undefined, facts: () => CallFacts): void {
+    this.#level.inFlight -= 1;
+    const { method, carrier } = this.#call;
+    const attributes = () => endedAttributesOf(this.#call, code, reason);
+    const durationMs = performance.now() - this.#startTime;
+    const series = `${method} ${carrier} ${code} ${reason ?? ''}`;
+    this.#instruments.callDuration.record(durationMs / 1000, series, attributes);
+    if (this.#span?.isRecording() === true) endSpan(this.#span, attributes(), code, facts());
+  }
 }
 
 function attributesOf({ method, carrier }: IncomingCall): Attributes {
@@ -97,14 +109,20 @@ function attributesOf({ method, carrier }: IncomingCall): Attributes {
   };
 }
 
+function endedAttributesOf(call: IncomingCall, code: string, reason: string | undefined): Attributes {
+  const attributes = attributesOf(call);
+  attributes[attributeNames.rpcStatusCode] = code;
+  if (reason !== undefined) attributes[attributeNames.errorType] = reason;
+  return attributes;
+}
+
 function startSpan(tracer: Tracer, call: IncomingCall): Span {
   const parent = call.parent() ?? currentSpan()?.spanContext();
   const context = parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
   return tracer.startSpan(call.method, { kind: SpanKind.SERVER, attributes: attributesOf(call) }, context);
 }
 
-function endSpan(span: Span, outcome: Attributes, { code, facts }: CallEnd): void {
-  const { attributes, original } = facts();
+function endSpan(span: Span, outcome: Attributes, code: string, { attributes, original }: CallFacts): void {
   span.setAttributes(outcome);
   span.setAttributes(attributes);
   if (original !== undefined) {

@@ -30,7 +30,7 @@ export type CounterName = (typeof counterNames)[number];
 /** Counts since the start of the process, by namespace. */
 export class Counters {
   readonly #labels = new NamespaceLabels();
-  readonly #byNamespace = new Map<string, Map<CounterName, bigint>>();
+  readonly #byNamespace = new Map<string, Map<CounterName, number>>();
 
   /**
    * Their counts are there from now on, as 0: who reads the series now and then does not see the first count of one that
@@ -42,26 +42,26 @@ export class Counters {
 
   /** The namespace must exist: others may be anything, put into the wrong field. */
   add(name: CounterName, namespace: string): void {
-    const counts = this.#countsOf(namespace);
-    counts.set(name, (counts.get(name) ?? 0n) + 1n);
+    const counts = this.#byNamespace.get(namespace) ?? this.#countsOf(namespace);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
   }
 
-  read(name: CounterName): bigint {
-    let sum = 0n;
+  read(name: CounterName): number {
+    let sum = 0;
     for (const count of this.readByNamespace(name).values()) sum += count;
     return sum;
   }
 
   /** Every namespace that was counted or expected, whatever of it was counted. */
-  readByNamespace(name: CounterName): ReadonlyMap<string, bigint> {
-    return new Map([...this.#byNamespace].map(([namespace, counts]) => [namespace, counts.get(name) ?? 0n]));
+  readByNamespace(name: CounterName): ReadonlyMap<string, number> {
+    return new Map([...this.#byNamespace].map(([namespace, counts]) => [namespace, counts.get(name) ?? 0]));
   }
 
-  #countsOf(namespace: string): Map<CounterName, bigint> {
+  #countsOf(namespace: string): Map<CounterName, number> {
     const label = this.#labels.of(namespace);
     const known = this.#byNamespace.get(label);
     if (known !== undefined) return known;
-    const counts = new Map<CounterName, bigint>();
+    const counts = new Map<CounterName, number>();
     this.#byNamespace.set(label, counts);
     return counts;
   }

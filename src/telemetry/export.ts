@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { defaultResource, resourceFromAttributes, type Resource } from '@opentelemetry/resources';
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
-import { createInstruments } from './instruments.js';
+import { histogramProducer } from './histogram-producer.js';
+import { createInstruments, type Instruments } from './instruments.js';
 import type { Log } from './log.js';
 import { attributeNames, instrumentationName } from './names.js';
 import { openOtlp } from './otlp.js';
@@ -30,15 +31,20 @@ export interface TelemetryExport {
 export function startExport(options: ExportOptions): TelemetryExport {
   const { otlpEndpoint, log, prometheus } = options;
   const resource = resourceOf(options);
-  const otlp = otlpEndpoint === undefined ? undefined : openOtlp(otlpEndpoint, resource, log);
+  const scope = { name: instrumentationName, version: options.version };
+  const histograms = () => [instruments.callDuration, instruments.beginCheckDuration];
+  const metricProducers = [histogramProducer({ histograms, scope, resource })];
+  const otlp =
+    otlpEndpoint === undefined ? undefined : openOtlp(otlpEndpoint, resource, metricProducers, log);
   // `preventServerStart`: it is read through the HTTP server that is there anyway.
-  const scraped = prometheus ? new PrometheusExporter({ preventServerStart: true }) : undefined;
+  const scraped = prometheus ? new PrometheusExporter({ preventServerStart: true, metricProducers }) : undefined;
   const readers = [otlp?.metricReader, scraped].filter((reader) => reader !== undefined);
   const meters = new MeterProvider({ resource, readers });
+  const instruments: Instruments = createInstruments(meters.getMeter(scope.name, scope.version));
   return {
     telemetry: {
-      tracer: otlp?.traces.getTracer(instrumentationName, options.version),
-      instruments: createInstruments(meters.getMeter(instrumentationName, options.version)),
+      tracer: otlp?.traces.getTracer(scope.name, scope.version),
+      instruments,
     },
     metricsText: scraped && (() => collectText(scraped)),
     stop: async (boundMs) => {

@@ -1,17 +1,18 @@
-import type { Attributes, Histogram, Meter, MetricOptions, Observable } from '@opentelemetry/api';
+import type { Attributes, Meter, MetricOptions, Observable, Histogram as SdkHistogram } from '@opentelemetry/api';
 import { counterNames, type CounterName, type Counters } from './counters.js';
+import { Histogram } from './histogram.js';
 import { attributeNames, counterMetrics, metricNames } from './names.js';
 import { createSweepInstruments, type SweepInstruments } from './sweep-instruments.js';
 
 /** Everything that is measured; attributes of a measurement are few and from small sets. */
 export interface Instruments {
   readonly callDuration: Histogram;
-  readonly statementDuration: Histogram;
-  readonly laneQueueDuration: Histogram;
-  readonly laneBatchSize: Histogram;
+  readonly statementDuration: SdkHistogram;
+  readonly laneQueueDuration: SdkHistogram;
+  readonly laneBatchSize: SdkHistogram;
   readonly sweep: SweepInstruments;
   readonly beginCheckDuration: Histogram;
-  readonly beginWaitDuration: Histogram;
+  readonly beginWaitDuration: SdkHistogram;
   /** From now on exports the counters, read whenever someone collects. */
   readonly exportCounters: (counters: Counters) => void;
   /** The same for one number; undefined while there is none. */
@@ -75,7 +76,12 @@ export function createInstruments(meter: Meter): Instruments {
   const histogram = (name: string, unit: string, description: string, buckets: number[]) =>
     meter.createHistogram(name, { unit, description, advice: { explicitBucketBoundaries: buckets } });
   return {
-    callDuration: histogram(metricNames.callDuration, 's', 'Duration of a call.', callBuckets),
+    callDuration: new Histogram({
+      name: metricNames.callDuration,
+      unit: 's',
+      description: 'Duration of a call.',
+      boundaries: callBuckets,
+    }),
     statementDuration: histogram(
       metricNames.statementDuration,
       's',
@@ -90,12 +96,12 @@ export function createInstruments(meter: Meter): Instruments {
     ),
     laneBatchSize: histogram(metricNames.laneBatchSize, '{item}', 'Items of a batch.', batchBuckets),
     sweep: createSweepInstruments(meter),
-    beginCheckDuration: histogram(
-      metricNames.beginCheckDuration,
-      's',
-      "What a valid Begin took, by its outcome, without the time it waited for someone else's attempt.",
-      statementBuckets,
-    ),
+    beginCheckDuration: new Histogram({
+      name: metricNames.beginCheckDuration,
+      unit: 's',
+      description: "What a valid Begin took, by its outcome, without the time it waited for someone else's attempt.",
+      boundaries: statementBuckets,
+    }),
     beginWaitDuration: histogram(
       metricNames.beginWaitDuration,
       's',
@@ -140,7 +146,7 @@ function exportCounter(meter: Meter, counter: CounterName, counters: Counters): 
     // Before there is a namespace the metric is there all the same.
     if (byNamespace.size === 0) result.observe(0, attributes);
     for (const [namespace, count] of byNamespace) {
-      result.observe(Number(count), { ...attributes, [attributeNames.namespace]: namespace });
+      result.observe(count, { ...attributes, [attributeNames.namespace]: namespace });
     }
   });
 }

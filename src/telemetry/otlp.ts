@@ -1,7 +1,7 @@
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import type { Resource } from '@opentelemetry/resources';
-import { PeriodicExportingMetricReader, type MetricReader } from '@opentelemetry/sdk-metrics';
+import { PeriodicExportingMetricReader, type MetricProducer, type MetricReader } from '@opentelemetry/sdk-metrics';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import type { Log } from './log.js';
 
@@ -17,14 +17,19 @@ const quietMs = 5 * 60_000;
  * Sends spans and metrics to a collector. Both wait in bounded memory and are dropped when it is full, so a collector that
  * is slow or gone takes nothing from the calls. Sampler and batches follow the SDK's own `OTEL_…` variables.
  */
-export function openOtlp(endpoint: string, resource: Resource, log: Log): Otlp {
+export function openOtlp(
+  endpoint: string,
+  resource: Resource,
+  metricProducers: MetricProducer[],
+  log: Log,
+): Otlp {
   const onFailure = failureLog(endpoint, log);
   const url = (signal: string) => `${endpoint.replace(/\/+$/, '')}/v1/${signal}`;
   const spanExporter = reporting(new OTLPTraceExporter({ url: url('traces') }), onFailure);
   const metricExporter = reporting(new OTLPMetricExporter({ url: url('metrics') }), onFailure);
   return {
     traces: new BasicTracerProvider({ resource, spanProcessors: [new BatchSpanProcessor(spanExporter)] }),
-    metricReader: new PeriodicExportingMetricReader({ exporter: metricExporter }),
+    metricReader: new PeriodicExportingMetricReader({ exporter: metricExporter, metricProducers }),
   };
 }
 
