@@ -64,11 +64,11 @@ export async function claim(parts: Parts, question: Question): Promise<BeginOutc
     const joined = flights.get(identity);
     if (joined === undefined) {
       const flight = fly(parts, question);
-      flights.set(identity, flight);
+      flights.add(identity, flight);
       try {
         return settled((await flight).outcome);
       } finally {
-        flights.delete(identity);
+        flights.remove(identity);
       }
     }
     const seen = (await joined).seen();

@@ -7,6 +7,7 @@ import { begin } from './begin.js';
 import type { BeginOutcome } from './claim.js';
 import { complete, type CompleteAnswer, type CompleteRequest } from './complete.js';
 import { fail, type FailAnswer, type FailRequest } from './fail.js';
+import { Flights } from './flights.js';
 import { forget, type ForgetRequest } from './forget.js';
 import { getNamespace } from './get-namespace.js';
 import { heartbeat, type HeartbeatRequest } from './heartbeat.js';
@@ -85,7 +86,7 @@ export function createCoordinator(options: CoordinatorOptions): Coordinator {
     cache,
     sync,
     waiters,
-    flights: new Map(),
+    flights: new Flights(),
     counters,
     instruments,
   };

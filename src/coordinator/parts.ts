@@ -3,6 +3,7 @@ import type { SweepTarget } from '../core/sweep-target.js';
 import type { Counters } from '../telemetry/counters.js';
 import type { Instruments } from '../telemetry/instruments.js';
 import type { Landed } from './claim.js';
+import type { Flights } from './flights.js';
 import type { Namespaces } from './namespaces.js';
 import type { ReplayCache } from './replay-cache.js';
 import type { Sync } from './sync.js';
@@ -16,8 +17,7 @@ export interface Parts {
   readonly cache: ReplayCache;
   readonly sync: Sync;
   readonly waiters: Waiters;
-  /** Begins on their way to the store, by identity. */
-  readonly flights: Map<string, Promise<Landed>>;
+  readonly flights: Flights<Promise<Landed>>;
   readonly counters: Counters;
   readonly instruments: Instruments;
 }
