@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { binaryArray, isArrayType } from './binary-array.js';
 
 type Value = string | number | bigint | boolean | Uint8Array | readonly number[] | null;
 /** One value for each name in the statement's `-- in:` lines. */
@@ -39,7 +40,13 @@ export function loadStatement(name: string, partition?: string): Statement {
     .replaceAll(':partition', `onceward.${partition}`);
   const prepared = partition === undefined ? name : `${name} ${partition}`;
   const single = inputs.map(({ column, type }, i) => `$${i + 1}::${type} AS ${column}`).join(', ');
-  const arrays = inputs.map(({ type }, i) => `$${i + 1}::${type}[]`).join(', ');
+  const sent = inputs.map(({ column, type }) => ({
+    column,
+    type: isArrayType(type) ? type : ('text' as const),
+  }));
+  const arrays = inputs
+    .map(({ type }, i) => (isArrayType(type) ? `$${i + 1}::${type}[]` : `$${i + 1}::text[]::${type}[]`))
+    .join(', ');
   const columns = inputs.map(({ column }) => column);
   const oneText = text.replaceAll(':in i', `(SELECT ${single}) i`);
   const manyText = text.replaceAll(':in i', `unnest(${arrays}) i (${columns.join(', ')})`);
@@ -54,7 +61,12 @@ export function loadStatement(name: string, partition?: string): Statement {
     many: (rows) => ({
       name: `${prepared}-many`,
       text: manyText,
-      values: columns.map((column) => rows.map((row) => valueOf(row, column))),
+      values: sent.map(({ column, type }) =>
+        binaryArray(
+          type,
+          rows.map((row) => valueOf(row, column)),
+        ),
+      ),
       statement: name,
       rowCount: rows.length,
     }),
