@@ -74,8 +74,8 @@ async function nodesOf(prepared: string, values: readonly unknown[]): Promise<re
 }
 
 /** The values of a batch, a column an array: as the statement sends them, SQL can't name them. */
-function columnsOf({ one }: Statement, rows: readonly Row[]): readonly unknown[] {
-  const lines = rows.map((row) => one(row).values);
+function columnsOf(statement: Statement, rows: readonly Row[]): readonly unknown[] {
+  const lines = rows.map((row) => statement.one(row).values);
   return (lines[0] ?? []).map((_, column) => lines.map((line) => line[column]));
 }
 
