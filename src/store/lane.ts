@@ -20,6 +20,7 @@ export interface LaneOptions<Item, Answer> {
 
 interface Waiting<Item, Answer> {
   readonly item: Item;
+  readonly bytes: number;
   readonly rider: Rider;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
@@ -49,7 +50,7 @@ export class Lane<Item, Answer> {
     }
     this.#waitingBytes += bytes;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, rider: boarding(), resolve, reject });
+      this.#waiting.push({ item, bytes, rider: boarding(), resolve, reject });
       this.#leaveSoon();
     });
   }
@@ -70,7 +71,7 @@ export class Lane<Item, Answer> {
   }
 
   #takeBatch(): readonly Waiting<Item, Answer>[] {
-    const { maxBatch, maxBatchBytes, recordOf, bytesOf } = this.#options;
+    const { maxBatch, maxBatchBytes, recordOf } = this.#options;
     const records = new Set<string>();
     const batch: Waiting<Item, Answer>[] = [];
     const passedOver: Waiting<Item, Answer>[] = [];
@@ -83,9 +84,8 @@ export class Lane<Item, Answer> {
         passedOver.push(waiting);
         continue;
       }
-      const itemBytes = bytesOf?.(waiting.item) ?? 0;
-      if (batch.length > 0 && bytes + itemBytes > maxBatchBytes) break;
-      bytes += itemBytes;
+      if (batch.length > 0 && bytes + waiting.bytes > maxBatchBytes) break;
+      bytes += waiting.bytes;
       records.add(record);
       batch.push(waiting);
     }

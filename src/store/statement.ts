@@ -20,6 +20,8 @@ export interface Statement {
   one(row: Row): PreparedQuery;
   /** For many rows: a column an array, joined by unnest; far dearer than `one` for a single row. */
   many(rows: readonly Row[]): PreparedQuery;
+  /** Of the columns that may be large. */
+  bytesOf(row: Row): number;
 }
 
 const recordColumns = withoutComments(readSql('record-columns'));
@@ -48,6 +50,7 @@ export function loadStatement(name: string, partition?: string): Statement {
     .map(({ type }, i) => (isArrayType(type) ? `$${i + 1}::${type}[]` : `$${i + 1}::text[]::${type}[]`))
     .join(', ');
   const columns = inputs.map(({ column }) => column);
+  const large = inputs.filter(({ type }) => type === 'bytea').map(({ column }) => column);
   const oneText = text.replaceAll(':in i', `(SELECT ${single}) i`);
   const manyText = text.replaceAll(':in i', `unnest(${arrays}) i (${columns.join(', ')})`);
   return {
@@ -61,15 +64,19 @@ export function loadStatement(name: string, partition?: string): Statement {
     many: (rows) => ({
       name: `${prepared}-many`,
       text: manyText,
-      values: sent.map(({ column, type }) =>
-        binaryArray(
-          type,
-          rows.map((row) => valueOf(row, column)),
-        ),
-      ),
+      values: sent.map(({ column, type }) => {
+        const values = rows.map((row) => valueOf(row, column));
+        // To unnest NULL is as long as the other columns.
+        return values.every((value) => value === null) ? null : binaryArray(type, values);
+      }),
       statement: name,
       rowCount: rows.length,
     }),
+    bytesOf: (row) => {
+      let bytes = 0;
+      for (const column of large) bytes += (row[column] as Uint8Array | null)?.length ?? 0;
+      return bytes;
+    },
   };
 }
 
