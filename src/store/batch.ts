@@ -1,7 +1,6 @@
-import { identityOf, type KeyRef } from '../core/key.js';
+import type { KeyRef } from '../core/key.js';
 import { classify, toOncewardError } from './failure.js';
 import type { Query, QueryRow } from './pool.js';
-import { refOf } from './row.js';
 import type { Row, Statement } from './statement.js';
 
 /** A statement's parameters for one record. */
@@ -24,7 +23,8 @@ export async function runBatch(
 ): Promise<readonly RowAnswer[]> {
   const [only] = rows;
   if (rows.length === 1 && only !== undefined) return [await runOne(query, statement, only)];
-  const sorted = [...rows].sort(byIdentity);
+  const order = [...rows.keys()].sort((a, b) => byIdentity(rows[a] as KeyRef, rows[b] as KeyRef));
+  const sorted = order.map((i) => rows[i] as RecordRow);
   let found: readonly QueryRow[];
   try {
     found = await tryAgain(() => query(statement.many(sorted)));
@@ -34,8 +34,26 @@ export async function runBatch(
     for (const row of rows) answers.push(await runOne(query, statement, row).catch(toOncewardError));
     return answers;
   }
-  const byRecord = new Map(found.map((row) => [identityOf(refOf(row)), row]));
-  return rows.map((row) => byRecord.get(identityOf(row)));
+  const answers = new Array<RowAnswer>(rows.length).fill(undefined);
+  for (const [i, answer] of matched(sorted, found).entries()) answers[order[i] as number] = answer;
+  return answers;
+}
+
+/** What was found for each row. Postgres answers in the order it is asked; in any other the search only takes longer. */
+function matched(rows: readonly KeyRef[], found: readonly QueryRow[]): readonly (QueryRow | undefined)[] {
+  const answers = new Array<QueryRow | undefined>(rows.length).fill(undefined);
+  let next = 0;
+  for (const answer of found) {
+    const ref = answer as unknown as KeyRef;
+    for (let looked = 0; looked < rows.length; looked += 1) {
+      const at = next;
+      next = (next + 1) % rows.length;
+      if (byIdentity(rows[at] as KeyRef, ref) !== 0) continue;
+      answers[at] = answer;
+      break;
+    }
+  }
+  return answers;
 }
 
 async function runOne(query: Query, statement: Statement, row: Row): Promise<QueryRow | undefined> {

@@ -12,6 +12,8 @@ import { OncewardError } from '../core/errors.js';
 export type FailureKind = 'again' | 'row' | 'program' | 'unavailable' | 'unknown';
 
 export function classify(error: unknown): FailureKind {
+  // A number that is too large for its column never left this process.
+  if (error instanceof RangeError) return 'row';
   if (!(error instanceof pg.DatabaseError) || error.code === undefined) return 'unknown';
   const { code } = error;
   // 40003 is statement_completion_unknown; 57014 is our own cancel, of a statement that was still running.

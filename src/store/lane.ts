@@ -20,6 +20,7 @@ export interface LaneOptions<Item, Answer> {
 
 interface Waiting<Item, Answer> {
   readonly item: Item;
+  readonly bytes: number;
   readonly rider: Rider;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
@@ -53,7 +54,7 @@ export class Lane<Item, Answer> {
     }
     this.#waitingBytes += bytes;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, rider: boarding(), resolve, reject });
+      this.#waiting.push({ item, bytes, rider: boarding(), resolve, reject });
       this.#leaveSoon();
     });
   }
@@ -74,7 +75,7 @@ export class Lane<Item, Answer> {
   }
 
   #takeBatch(): readonly Waiting<Item, Answer>[] {
-    const { width, maxBatchBytes, recordOf, bytesOf } = this.#options;
+    const { width, maxBatchBytes, recordOf } = this.#options;
     const share = Math.ceil(this.#waiting.length / (width - this.#underWay));
     const maxBatch = Math.min(this.#options.maxBatch, Math.max(share, leastShare));
     const records = new Set<string>();
@@ -89,9 +90,8 @@ export class Lane<Item, Answer> {
         passedOver.push(waiting);
         continue;
       }
-      const itemBytes = bytesOf?.(waiting.item) ?? 0;
-      if (batch.length > 0 && bytes + itemBytes > maxBatchBytes) break;
-      bytes += itemBytes;
+      if (batch.length > 0 && bytes + waiting.bytes > maxBatchBytes) break;
+      bytes += waiting.bytes;
       records.add(record);
       batch.push(waiting);
     }

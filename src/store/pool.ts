@@ -125,8 +125,16 @@ function typeParser(oid: TypeId, format?: 'text' | 'binary'): (text: string) => 
   return parser ?? (pg.types.getTypeParser(oid, format) as (text: string) => unknown);
 }
 
-/** Milliseconds since the epoch with the database's microseconds, which a Date would cut off. */
+/** The rows of a batch have one time, so the last one is most often the next one. */
+let last = { text: 'infinity', time: Infinity };
+
 function parseTime(text: string): number {
+  if (text !== last.text) last = { text, time: timeOf(text) };
+  return last.time;
+}
+
+/** Milliseconds since the epoch with the database's microseconds, which a Date would cut off. */
+function timeOf(text: string): number {
   if (text === 'infinity') return Infinity;
   const match = /^(\d{4,6}-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d+)?([+-]\d\d)(:?\d\d)?/.exec(text);
   if (match === null) throw new Error('a time that is not ISO; DateStyle must be ISO');

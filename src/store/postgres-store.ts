@@ -13,11 +13,10 @@ import type {
 import type { Seen } from '../core/record.js';
 import type { StatementObserver } from '../telemetry/statement-observer.js';
 import type { RecordRow } from './batch.js';
-import { translated } from './failure.js';
 import { channels, type Listener } from './listener.js';
 import { operatorActions, operatorReads } from './operator-store.js';
 import type { Pool, QueryRow } from './pool.js';
-import { rowLane, type RowLane, type RowLaneOptions } from './row-lane.js';
+import { rowLane, type RowLaneOptions } from './row-lane.js';
 import { seenOf } from './row.js';
 import { loadStatement } from './statement.js';
 
@@ -75,7 +74,7 @@ export function createPostgresStore(
 ): KeyStore {
   const lanes = openLanes(pools, observer, onWarning);
   const readAfterFinish = async (ref: KeyRef): Promise<({ kind: 'known' } & Seen) | { kind: 'absent' }> => {
-    const row = await submit(lanes.finishRead, refRow(ref));
+    const row = await lanes.finishRead.submit(refRow(ref));
     return row === undefined ? { kind: 'absent' } : { kind: 'known', ...seenOf(row) };
   };
 
@@ -84,12 +83,12 @@ export function createPostgresStore(
     ...operatorActions(pools.operator, queries.drawTokens),
 
     async claimNew(terms: GrantTerms): Promise<ClaimAnswer> {
-      const row = await submit(lanes.claim, termsRow(terms));
+      const row = await lanes.claim.submit(termsRow(terms));
       if (row !== undefined) {
         const fencingToken = row['fencing_token'] as bigint;
         return { kind: 'granted', fencingToken, attempt: 1, grantTime: row['create_time'] as number };
       }
-      const known = await submit(lanes.readResult, refRow(terms.ref));
+      const known = await lanes.readResult.submit(refRow(terms.ref));
       return known === undefined ? { kind: 'absent' } : { kind: 'known', ...seenOf(known) };
     },
 
@@ -98,8 +97,8 @@ export function createPostgresStore(
       const cas = { seen_token: claim.seen.fencingToken, new_token: null };
       const row =
         claim.claim === 'park'
-          ? await submit(lanes.park, { ...refRow(claim.ref), ...cas })
-          : await submit(lanes.takeOver, { ...termsRow(claim), ...cas, renew: claim.claim === 'renew' });
+          ? await lanes.park.submit({ ...refRow(claim.ref), ...cas })
+          : await lanes.takeOver.submit({ ...termsRow(claim), ...cas, renew: claim.claim === 'renew' });
       if (row === undefined) return undefined;
       return {
         fencingToken: row['fencing_token'] as bigint,
@@ -110,7 +109,7 @@ export function createPostgresStore(
 
     async finish(finish: Finish): Promise<FinishAnswer> {
       const lane = finish.state === 'RELEASED' ? lanes.release : lanes.finish;
-      const row = await submit(lane, finishRow(finish));
+      const row = await lane.submit(finishRow(finish));
       if (row === undefined) return readAfterFinish(finish.ref);
       return {
         kind: 'done',
@@ -119,7 +118,7 @@ export function createPostgresStore(
     },
 
     async heartbeat(heartbeat: Heartbeat): Promise<HeartbeatAnswer> {
-      const row = await submit(lanes.heartbeat, {
+      const row = await lanes.heartbeat.submit({
         ...refRow(heartbeat.ref),
         fencing_token: heartbeat.fencingToken,
         lease_ms: heartbeat.leaseMs,
@@ -134,11 +133,11 @@ export function createPostgresStore(
     },
 
     async watch(ref: KeyRef, fencingToken: bigint): Promise<boolean> {
-      return (await submit(lanes.watch, { ...refRow(ref), fencing_token: fencingToken })) !== undefined;
+      return (await lanes.watch.submit({ ...refRow(ref), fencing_token: fencingToken })) !== undefined;
     },
 
     async read(ref: KeyRef, withResult: boolean): Promise<Seen | undefined> {
-      const row = await submit(withResult ? lanes.readResult : lanes.read, refRow(ref));
+      const row = await (withResult ? lanes.readResult : lanes.read).submit(refRow(ref));
       return row === undefined ? undefined : seenOf(row);
     },
 
@@ -199,10 +198,6 @@ const drawTokens: NonNullable<RowLaneOptions['prepare']> = async (query, rows) =
   const drawn = await query(queries.drawTokens.one({ count: rows.length }));
   return rows.map((row, i) => ({ ...row, new_token: drawn[i]?.['fencing_token'] as bigint }));
 };
-
-function submit(lane: RowLane, row: RecordRow): Promise<QueryRow | undefined> {
-  return translated(lane.submit(row));
-}
 
 function refRow(ref: KeyRef): RecordRow {
   return { namespace: ref.namespace, scope: ref.scope, key: ref.key };

@@ -1,9 +1,10 @@
 import { identityOf } from '../core/key.js';
 import type { ObserveStatement, StatementObserver } from '../telemetry/statement-observer.js';
 import { runBatch, type RecordRow, type RowAnswer } from './batch.js';
+import { translated } from './failure.js';
 import { Lane } from './lane.js';
 import type { Pool, Query, QueryRow } from './pool.js';
-import type { Row, Statement } from './statement.js';
+import type { Statement } from './statement.js';
 
 export type RowLane = Lane<RecordRow, QueryRow | undefined>;
 
@@ -33,16 +34,18 @@ export function rowLane(options: RowLaneOptions): RowLane {
     width,
     maxBatch,
     recordOf: identityOf,
-    bytesOf: bytesOfRow,
+    bytesOf: (row) => statement.bytesOf(row),
     run: (rows, riders) => {
       const observe = observer.depart(name, riders);
-      return pool.use(async (bare) => {
-        const query = observed(bare, observe);
-        const prepared = prepare === undefined ? rows : await prepare(query, rows);
-        const answers = await runBatch(query, statement, prepared);
-        await after?.(query, answers);
-        return answers;
-      });
+      return translated(
+        pool.use(async (bare) => {
+          const query = observed(bare, observe);
+          const prepared = prepare === undefined ? rows : await prepare(query, rows);
+          const answers = await runBatch(query, statement, prepared);
+          await after?.(query, answers);
+          return answers;
+        }),
+      );
     },
   });
 }
@@ -52,10 +55,4 @@ function observed(query: Query, observe: ObserveStatement): Query {
     if (typeof sent === 'string') return query(sent);
     return observe({ name: sent.statement, rows: sent.rowCount }, () => query(sent));
   };
-}
-
-function bytesOfRow(row: Row): number {
-  let bytes = 0;
-  for (const value of Object.values(row)) if (value instanceof Uint8Array) bytes += value.length;
-  return bytes;
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { binaryArray, isArrayType } from './binary-array.js';
 
 type Value = string | number | bigint | boolean | Uint8Array | readonly number[] | null;
 /** One value for each name in the statement's `-- in:` lines. */
@@ -19,6 +20,8 @@ export interface Statement {
   one(row: Row): PreparedQuery;
   /** For many rows: a column an array, joined by unnest; far dearer than `one` for a single row. */
   many(rows: readonly Row[]): PreparedQuery;
+  /** Of the columns that may be large. */
+  bytesOf(row: Row): number;
 }
 
 const recordColumns = withoutComments(readSql('record-columns'));
@@ -39,8 +42,15 @@ export function loadStatement(name: string, partition?: string): Statement {
     .replaceAll(':partition', `onceward.${partition}`);
   const prepared = partition === undefined ? name : `${name} ${partition}`;
   const single = inputs.map(({ column, type }, i) => `$${i + 1}::${type} AS ${column}`).join(', ');
-  const arrays = inputs.map(({ type }, i) => `$${i + 1}::${type}[]`).join(', ');
+  const sent = inputs.map(({ column, type }) => ({
+    column,
+    type: isArrayType(type) ? type : ('text' as const),
+  }));
+  const arrays = inputs
+    .map(({ type }, i) => (isArrayType(type) ? `$${i + 1}::${type}[]` : `$${i + 1}::text[]::${type}[]`))
+    .join(', ');
   const columns = inputs.map(({ column }) => column);
+  const large = inputs.filter(({ type }) => type === 'bytea').map(({ column }) => column);
   const oneText = text.replaceAll(':in i', `(SELECT ${single}) i`);
   const manyText = text.replaceAll(':in i', `unnest(${arrays}) i (${columns.join(', ')})`);
   return {
@@ -54,10 +64,19 @@ export function loadStatement(name: string, partition?: string): Statement {
     many: (rows) => ({
       name: `${prepared}-many`,
       text: manyText,
-      values: columns.map((column) => rows.map((row) => valueOf(row, column))),
+      values: sent.map(({ column, type }) => {
+        const values = rows.map((row) => valueOf(row, column));
+        // To unnest NULL is as long as the other columns.
+        return values.every((value) => value === null) ? null : binaryArray(type, values);
+      }),
       statement: name,
       rowCount: rows.length,
     }),
+    bytesOf: (row) => {
+      let bytes = 0;
+      for (const column of large) bytes += (row[column] as Uint8Array | null)?.length ?? 0;
+      return bytes;
+    },
   };
 }
 

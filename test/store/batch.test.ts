@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runBatch } from '../../src/store/batch.js';
 import type { OpenStore } from '../../src/store/open-store.js';
+import { Pool, type QueryRow } from '../../src/store/pool.js';
+import { refOf } from '../../src/store/row.js';
+import { loadStatement } from '../../src/store/statement.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { withHolder } from '../support/holder.js';
 import { finishOf, heartbeatOf, openTestStore, releaseOf, termsOf, tokenOf } from '../support/store.js';
@@ -123,6 +127,29 @@ describe('a poisoned row fails alone', () => {
     expect(good.kind).toBe('done');
     expect(poisoned).toEqual({ reason: 'INTERNAL' });
   });
+});
+
+test.each(['as it comes', 'reversed'])('each row gets its own answer, %s', async (order) => {
+  const refs = ['s1', 's2', 's3'].flatMap((scope) =>
+    ['k2', 'k1', 'k3'].map((key) => ({ namespace: 'test', scope, key })),
+  );
+  const absent = [refs[0], refs[4], refs[8]];
+  const there = refs.filter((ref) => !absent.includes(ref));
+  await Promise.all(there.map((ref) => opened.store.claimNew(termsOf(ref.key, { ref }))));
+  const { url } = database;
+  const bounds = { maxConnections: 1, statementTimeoutMs: 5000, connectTimeoutMs: 5000 };
+  const pool = new Pool({ url, name: 'test', ...bounds, onIdleError: () => undefined });
+  const answers = await pool.use((query) =>
+    runBatch(
+      async (sent) => (order === 'reversed' ? [...(await query(sent))].reverse() : query(sent)),
+      loadStatement('read'),
+      refs,
+    ),
+  );
+  await pool.close();
+  expect(answers.map((answer) => answer && refOf(answer as QueryRow))).toEqual(
+    refs.map((ref) => (absent.includes(ref) ? undefined : ref)),
+  );
 });
 
 test('two batches over the same keys in opposite order do not deadlock', async () => {

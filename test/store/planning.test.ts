@@ -55,18 +55,18 @@ async function planOf(form: 'one' | 'many', settings: Readonly<Record<string, st
   await client.connect();
   try {
     const statement = loadStatement('read');
-    const { text, values } = form === 'many' ? statement.many(rows) : statement.one(rows[0] ?? {});
+    const lines = rows.map((row) => statement.one(row).values as string[]);
+    const [line = []] = lines;
+    const { text } = form === 'many' ? statement.many(rows) : statement.one(rows[0] ?? {});
     await client.query(`PREPARE read AS ${text}`);
-    const given = values.map((value) => pg.escapeLiteral(arrayText(value))).join(', ');
-    const { rows: lines } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN EXECUTE read(${given})`);
-    return lines.map((line) => line['QUERY PLAN']).join('\n');
+    const values =
+      form === 'many' ? line.map((_, i) => `{${lines.map((each) => `"${each[i]}"`).join(',')}}`) : line;
+    const given = values.map((value) => pg.escapeLiteral(value)).join(', ');
+    const { rows: plan } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN EXECUTE read(${given})`);
+    return plan.map((each) => each['QUERY PLAN']).join('\n');
   } finally {
     await client.end();
   }
-}
-
-function arrayText(value: unknown): string {
-  return Array.isArray(value) ? `{${value.map((item) => JSON.stringify(item)).join(',')}}` : String(value);
 }
 
 /** As PgBouncer does with settings it does not track. */

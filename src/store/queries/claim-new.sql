@@ -16,5 +16,6 @@ SELECT
   i.parent_namespace, i.parent_scope, i.parent_key, i.labels, i.traceparent
 FROM :in i
 WHERE i.too_old_time > now()
-ON CONFLICT (namespace, scope, key) DO NOTHING
+-- The primary key is the only unique index. Named here, it would be looked up for each partition in every statement.
+ON CONFLICT DO NOTHING
 RETURNING namespace, scope, key, fencing_token, create_time
