@@ -1,6 +1,7 @@
 import type { Instruments } from '../telemetry/instruments.js';
 import { attributeNames } from '../telemetry/names.js';
-import { claim, claimFromCache, type BeginOutcome, type InProgressOutcome } from './claim.js';
+import type { BeginOutcome, InProgressOutcome } from './begin-outcome.js';
+import { claim, claimFromCache } from './claim.js';
 import type { CallContext, Parts } from './parts.js';
 import { questionOf, validate, type BeginRequest, type Question } from './question.js';
 

@@ -2,41 +2,10 @@ import { decideBegin, type BeginDecision, type Claim } from '../core/decide.js';
 import { OncewardError } from '../core/errors.js';
 import { compareFingerprints } from '../core/fingerprint.js';
 import type { Granted, GrantTerms } from '../core/key-store.js';
-import type { FinishedRecord, KeyRecord, Seen } from '../core/record.js';
+import type { KeyRecord, Seen } from '../core/record.js';
+import type { BeginOutcome, Landed } from './begin-outcome.js';
 import type { Parts } from './parts.js';
 import { termsOf, type Question } from './question.js';
-
-export type BeginOutcome =
-  | {
-      readonly kind: 'execute';
-      readonly fencingToken: bigint;
-      readonly attempt: number;
-      readonly leaseMs: number;
-      readonly checkpoint: Uint8Array | undefined;
-      readonly takeover: boolean;
-      /** How long the Begin waited before its last look, ms; 0 if it did not. */
-      readonly waitedMs: number;
-    }
-  | { readonly kind: 'replay'; readonly record: FinishedRecord }
-  | InProgressOutcome
-  | { readonly kind: 'indeterminate'; readonly attempt: number }
-  | { readonly kind: 'result_expired'; readonly record: FinishedRecord };
-
-export interface InProgressOutcome {
-  readonly kind: 'in_progress';
-  readonly fencingToken: bigint;
-  readonly attempt: number;
-  readonly leaseLeftMs: number;
-  readonly retryAfterMs: number;
-}
-
-/** What a Begin that flew to the store brought. */
-export interface Landed {
-  /** Its own outcome, or why it is refused. */
-  readonly outcome: BeginOutcome | OncewardError;
-  /** What others may decide on; made for who joined, as few flights are joined. */
-  readonly seen: () => Seen | undefined;
-}
 
 /** How often a record may change under one Begin before it gives up, and the caller tries again. */
 const maxTries = 8;
@@ -45,12 +14,13 @@ const maxTries = 8;
 export function claimFromCache(parts: Parts, question: Question): BeginOutcome | undefined {
   const nowTime = parts.sync.trustedTime();
   if (nowTime === undefined) return undefined;
-  const record = parts.cache.get(question.identity);
-  if (record === undefined || record.resultExpireTime <= nowTime) return undefined;
-  const decision = decideBegin(record, question, nowTime);
+  const replay = parts.cache.get(question.identity);
+  if (replay === undefined || replay.record.resultExpireTime <= nowTime) return undefined;
+  const decision = decideBegin(replay.record, question, nowTime);
   if (decision.kind === 'claim') return undefined;
-  if (decision.kind === 'replay') parts.counters.add('begin.replay.cached', question.ref.namespace);
-  return settled(outcomeOf(parts, question, decision));
+  if (decision.kind !== 'replay') return settled(outcomeOf(parts, question, decision));
+  parts.counters.add('begin.replay.cached', question.ref.namespace);
+  return replay;
 }
 
 /**
@@ -94,9 +64,10 @@ async function fly(parts: Parts, question: Question): Promise<Landed> {
     }
     const decision = decideBegin(answer.record, question, answer.nowTime);
     if (decision.kind !== 'claim') {
-      if (decision.kind === 'replay') cache.put(decision.record, generation);
+      const outcome = outcomeOf(parts, question, decision);
+      if ('kind' in outcome && outcome.kind === 'replay') cache.put(outcome, generation);
       countFingerprint(parts, answer.record, question);
-      return { outcome: outcomeOf(parts, question, decision), seen: () => answer };
+      return { outcome, seen: () => answer };
     }
     const landed = await claimKnown(parts, question, answer.record, decision.claim);
     if (landed !== undefined) return landed;
@@ -188,6 +159,7 @@ function outcomeOf(
     case 'indeterminate':
       return { kind: 'indeterminate', attempt: decision.record.attempt };
     case 'replay':
+      return { kind: 'replay', record: decision.record, encoded: undefined };
     case 'result_expired':
       return decision;
     case 'refuse':

@@ -4,7 +4,7 @@ import type { SweepTarget } from '../core/sweep-target.js';
 import { Counters } from '../telemetry/counters.js';
 import { noTelemetry, type Telemetry } from '../telemetry/telemetry.js';
 import { begin } from './begin.js';
-import type { BeginOutcome } from './claim.js';
+import type { BeginOutcome } from './begin-outcome.js';
 import { complete, type CompleteAnswer, type CompleteRequest } from './complete.js';
 import { fail, type FailAnswer, type FailRequest } from './fail.js';
 import { Flights } from './flights.js';

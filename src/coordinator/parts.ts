@@ -2,7 +2,7 @@ import type { KeyStore } from '../core/key-store.js';
 import type { SweepTarget } from '../core/sweep-target.js';
 import type { Counters } from '../telemetry/counters.js';
 import type { Instruments } from '../telemetry/instruments.js';
-import type { Landed } from './claim.js';
+import type { Landed } from './begin-outcome.js';
 import type { Flights } from './flights.js';
 import type { Namespaces } from './namespaces.js';
 import type { ReplayCache } from './replay-cache.js';

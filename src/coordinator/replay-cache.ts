@@ -8,15 +8,30 @@ export interface ReplayCacheOptions {
   readonly maxEntries: number;
 }
 
-/** About what one entry takes besides its result: the record's strings, the map's nodes. */
-const entryOverheadBytes = 600;
+/** What a Begin on a finished record is answered. */
+export interface Replay {
+  readonly kind: 'replay';
+  readonly record: FinishedRecord;
+  /** Kept by who answers with it; it never changes, as the record does not. */
+  encoded: Uint8Array | undefined;
+}
+
+/** Of larger results the answer is encoded for each replay, bytes: copying is most of the work then, and memory dearer. */
+const smallResultBytes = 512;
+
+export function keepEncoded(replay: Replay, encoded: Uint8Array): void {
+  if (resultBytesOf(replay) <= smallResultBytes) replay.encoded = encoded;
+}
+
+/** About what one entry takes besides its result, once or twice: the record's strings, the map's nodes. */
+const entryOverheadBytes = 700;
 
 /**
  * Finished records, which only an operator can change. It is used only while Sync is fresh, so an operator's change is
  * honoured within a second whatever happens to this process or its connections.
  */
 export class ReplayCache {
-  readonly #entries: LRUCache<string, FinishedRecord> | undefined;
+  readonly #entries: LRUCache<string, Replay> | undefined;
   /** Grows with every removal, so that a read begun before one can't bring back what was removed. */
   #generation = 0;
 
@@ -38,13 +53,13 @@ export class ReplayCache {
     return this.#entries?.calculatedSize ?? 0;
   }
 
-  get(identity: string): FinishedRecord | undefined {
+  get(identity: string): Replay | undefined {
     return this.#entries?.get(identity);
   }
 
   /** `generation` is the cache's as of before the record was read. */
-  put(record: FinishedRecord, generation: number): void {
-    if (generation === this.#generation) this.#entries?.set(identityOf(record.ref), record);
+  put(replay: Replay, generation: number): void {
+    if (generation === this.#generation) this.#entries?.set(identityOf(replay.record.ref), replay);
   }
 
   remove(identity: string): void {
@@ -53,6 +68,12 @@ export class ReplayCache {
   }
 }
 
-function bytesOf({ result }: FinishedRecord): number {
-  return entryOverheadBytes + (result?.payload?.length ?? 0) + (result?.envelope.length ?? 0);
+function bytesOf(replay: Replay): number {
+  const resultBytes = resultBytesOf(replay);
+  const encodedBytes = resultBytes <= smallResultBytes ? resultBytes : 0;
+  return entryOverheadBytes + resultBytes + encodedBytes;
+}
+
+function resultBytesOf({ record: { result } }: Replay): number {
+  return (result?.payload?.length ?? 0) + (result?.envelope.length ?? 0);
 }

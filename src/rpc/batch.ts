@@ -2,8 +2,9 @@ import type { CallContext } from '../coordinator/parts.js';
 import { OncewardError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import { Violations } from '../core/violations.js';
-import type { Answer, BatchRequest, BatchResponse } from '../gen/onceward/v1/coordinator.js';
-import { bytesOfAnswer, type AnswerCall } from './calls.js';
+import type { BatchRequest } from '../gen/onceward/v1/coordinator.js';
+import type { AnswerCall } from './calls.js';
+import { bytesOfAnswer, encodeResponse, type EncodedAnswer } from './encoded-answer.js';
 import { rpcStatusOf } from './status.js';
 
 /** All calls at once; each has its own answer. */
@@ -11,16 +12,16 @@ export async function answerBatch(
   answerCall: AnswerCall,
   request: BatchRequest,
   context: CallContext,
-): Promise<BatchResponse> {
+): Promise<readonly EncodedAnswer[]> {
   const violations = new Violations();
   violations.range('calls', request.calls.length, 1, limits.callsPerFrame, ' calls');
   violations.throwIfAny();
   const answers = await Promise.all(request.calls.map((call) => answerCall(call, context, 'batch')));
   let bytes = 0;
-  return { answers: answers.map((answer) => fit(answer)) };
+  return answers.map((answer) => fit(answer));
 
   /** An answer that does not fit is asked for again alone: every call may be sent again. */
-  function fit(answer: Answer): Answer {
+  function fit(answer: EncodedAnswer): EncodedAnswer {
     const answerBytes = bytesOfAnswer(answer);
     if (bytes + answerBytes <= limits.answerBytes) {
       bytes += answerBytes;
@@ -28,6 +29,6 @@ export async function answerBatch(
     }
     const text = 'the answers of this batch do not fit into one message; send this call again alone';
     const status = rpcStatusOf(new OncewardError('OVERLOADED', text, { retryAfterMs: 0 }));
-    return { id: answer.id, response: { $case: 'status', value: status } };
+    return { id: answer.id, response: encodeResponse({ $case: 'status', value: status }) };
   }
 }

@@ -1,7 +1,9 @@
+import type { BeginOutcome } from '../coordinator/begin-outcome.js';
 import type { Coordinator } from '../coordinator/coordinator.js';
 import type { CallContext } from '../coordinator/parts.js';
+import { keepEncoded } from '../coordinator/replay-cache.js';
 import { OncewardError } from '../core/errors.js';
-import { Answer, CoordinatorService, type Call } from '../gen/onceward/v1/coordinator.js';
+import { CoordinatorService, type Answer, type Call } from '../gen/onceward/v1/coordinator.js';
 import type { ObservedCall } from '../telemetry/call-observer.js';
 import { spanContextOf, type SpanContext } from '../telemetry/trace-context.js';
 import {
@@ -13,7 +15,7 @@ import {
 } from './convert.js';
 import { recordOf, wireStateOf } from './convert-record.js';
 import { dateOf, durationOf } from './duration.js';
-import { encode } from './encode.js';
+import { encodeResponse, type EncodedAnswer } from './encoded-answer.js';
 import { codeNameOf, rpcStatusOf } from './status.js';
 import { logged, type CallTools } from './unary.js';
 import type * as wire from '../gen/onceward/v1/coordinator.js';
@@ -53,9 +55,17 @@ export function callsOf(coordinator: Coordinator): Calls {
 }
 
 /** Answers one of many calls; its failure is an answer too. */
-export type AnswerCall = (call: Call, context: CallContext, carrier: 'batch' | 'session') => Promise<Answer>;
+export type AnswerCall = (
+  call: Call,
+  context: CallContext,
+  carrier: 'batch' | 'session',
+) => Promise<EncodedAnswer>;
 
-export function answerCallWith(calls: Calls, { log, observer, factsOf }: CallTools): AnswerCall {
+export function answerCallWith(
+  coordinator: Coordinator,
+  calls: Calls,
+  { log, observer, factsOf }: CallTools,
+): AnswerCall {
   return (call, context, carrier) => {
     const { request } = call;
     const observed = observer.start({ method: methodOf(request), carrier, parent: () => parentOf(request) });
@@ -66,36 +76,48 @@ export function answerCallWith(calls: Calls, { log, observer, factsOf }: CallToo
     { id, request }: Call,
     context: CallContext,
     observed: ObservedCall,
-  ): Promise<Answer> {
-    const answer: Answer = { id, response: undefined };
+  ): Promise<EncodedAnswer> {
     try {
+      let response: Answer['response'];
       switch (request?.$case) {
-        case 'begin':
-          answer.response = { $case: 'begin', value: await calls.begin(request.value, context) };
-          break;
+        case 'begin': {
+          const outcome = await coordinator.begin(beginRequestOf(request.value), context);
+          const encoded = encodedOutcome(outcome);
+          observed.end('OK', undefined, () => factsOf(request.value, beginResponseOf(outcome)));
+          return { id, response: encoded };
+        }
         case 'complete':
-          answer.response = { $case: 'complete', value: await calls.complete(request.value, context) };
+          response = { $case: 'complete', value: await calls.complete(request.value, context) };
           break;
         case 'fail':
-          answer.response = { $case: 'fail', value: await calls.fail(request.value, context) };
+          response = { $case: 'fail', value: await calls.fail(request.value, context) };
           break;
         case 'heartbeat':
-          answer.response = { $case: 'heartbeat', value: await calls.heartbeat(request.value, context) };
+          response = { $case: 'heartbeat', value: await calls.heartbeat(request.value, context) };
           break;
         case 'lookup':
-          answer.response = { $case: 'lookup', value: await calls.lookup(request.value, context) };
+          response = { $case: 'lookup', value: await calls.lookup(request.value, context) };
           break;
         case undefined:
           throw requestMissing();
       }
-      observed.end('OK', undefined, () => factsOf(request.value, answer.response?.value));
+      const encoded = encodeResponse(response);
+      observed.end('OK', undefined, () => factsOf(request.value, response.value));
+      return { id, response: encoded };
     } catch (error) {
       const known = logged(error, log);
       observed.end(codeNameOf(known), known.reason, () => factsOf(request?.value ?? {}, undefined));
-      answer.response = { $case: 'status', value: rpcStatusOf(known) };
+      return { id, response: encodeResponse({ $case: 'status', value: rpcStatusOf(known) }) };
     }
-    return answer;
   }
+}
+
+/** A replay in the cache is encoded once for all who are answered with it. */
+function encodedOutcome(outcome: BeginOutcome): Uint8Array {
+  if (outcome.kind === 'replay' && outcome.encoded !== undefined) return outcome.encoded;
+  const encoded = encodeResponse({ $case: 'begin', value: beginResponseOf(outcome) });
+  if (outcome.kind === 'replay') keepEncoded(outcome, encoded);
+  return encoded;
 }
 
 const methods = {
@@ -121,36 +143,4 @@ function requestMissing(): OncewardError {
     { field: 'request', description: 'is required: begin, complete, fail, heartbeat or lookup' },
   ];
   return new OncewardError('REQUEST_INVALID', 'request is required', { violations });
-}
-
-/** At most what an answer takes besides payload and checkpoint, unless it carries a status, metadata or a record. */
-const smallAnswerBytes = 512;
-
-/** Bytes of an answer in its message at most, measured where its fields do not tell. */
-export function bytesOfAnswer(answer: Answer): number {
-  const { response } = answer;
-  switch (response?.$case) {
-    case 'complete':
-    case 'fail':
-    case 'heartbeat':
-      return smallAnswerBytes;
-    case 'begin':
-      return bytesOfOutcome(response.value.outcome) ?? measured(answer);
-    default:
-      return measured(answer);
-  }
-}
-
-function bytesOfOutcome(outcome: wire.BeginResponse['outcome']): number | undefined {
-  if (outcome?.$case === 'execute') return smallAnswerBytes + (outcome.value.checkpoint?.length ?? 0);
-  if (outcome?.$case !== 'replay') return smallAnswerBytes;
-  const { result } = outcome.value;
-  if (result === undefined) return smallAnswerBytes;
-  const { status, initialMetadata, trailingMetadata, payload } = result;
-  if (status !== undefined || initialMetadata.length > 0 || trailingMetadata.length > 0) return undefined;
-  return smallAnswerBytes + (payload?.length ?? 0);
-}
-
-function measured(answer: Answer): number {
-  return encode(Answer, answer).length + 8;
 }

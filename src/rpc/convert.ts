@@ -1,4 +1,4 @@
-import type { BeginOutcome } from '../coordinator/claim.js';
+import type { BeginOutcome } from '../coordinator/begin-outcome.js';
 import type { CompleteRequest } from '../coordinator/complete.js';
 import type { FailRequest } from '../coordinator/fail.js';
 import type { HeartbeatRequest } from '../coordinator/heartbeat.js';

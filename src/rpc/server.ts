@@ -8,7 +8,6 @@ import {
   CoordinatorService,
   type BatchRequest,
   type GetServerInfoResponse,
-  SessionResponse,
   type MintKeyRequest,
 } from '../gen/onceward/v1/coordinator.js';
 import { createCallObserver } from '../telemetry/call-observer.js';
@@ -18,7 +17,7 @@ import { adminMethods } from './admin.js';
 import { answerBatch } from './batch.js';
 import { callFactsWith } from './call-facts.js';
 import { answerCallWith, callsOf } from './calls.js';
-import { encode } from './encode.js';
+import { encodeFrame } from './encoded-answer.js';
 import { addReflection } from './reflection.js';
 import { createSessions, type Sessions } from './session.js';
 import { tolerant, UnaryCalls, type CallTools } from './unary.js';
@@ -46,13 +45,10 @@ const lastAnswersMs = 500;
 
 /** Below the connection's age, so that streams end in order before their connection is cut. */
 const sessionMaxAgeMs = 50 * minuteMs;
-/** The generated one makes a writer and a further copy for each frame. */
 const coordinatorService = {
   ...CoordinatorService,
-  session: {
-    ...CoordinatorService.session,
-    responseSerialize: (frame: SessionResponse) => encode(SessionResponse, frame),
-  },
+  batch: { ...CoordinatorService.batch, responseSerialize: encodeFrame },
+  session: { ...CoordinatorService.session, responseSerialize: encodeFrame },
 };
 const services = ['', 'onceward.v1.Coordinator', 'onceward.v1.Admin'];
 
@@ -86,7 +82,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     factsOf: callFactsWith((name) => coordinator.knowsNamespace(name)),
   };
   const unary = new UnaryCalls(tools);
-  const answerCall = answerCallWith(calls, tools);
+  const answerCall = answerCallWith(coordinator, calls, tools);
   const sessions = createSessions({ answerCall, maxAgeMs: sessionMaxAgeMs });
   const server = new Server(limits);
   server.addService(tolerant(coordinatorService), {

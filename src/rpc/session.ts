@@ -3,12 +3,13 @@ import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js'
 import type { CallContext } from '../coordinator/parts.js';
 import { OncewardError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
-import type { Answer, Call, SessionRequest, SessionResponse } from '../gen/onceward/v1/coordinator.js';
-import { bytesOfAnswer, type AnswerCall } from './calls.js';
+import type { Call, SessionRequest } from '../gen/onceward/v1/coordinator.js';
+import type { AnswerCall } from './calls.js';
+import { bytesOfAnswer, type EncodedAnswer } from './encoded-answer.js';
 import { serviceErrorOf } from './status.js';
 import { anonymousPrincipal, Malformed, malformedError } from './unary.js';
 
-type Stream = ServerDuplexStream<SessionRequest | Malformed, SessionResponse>;
+type Stream = ServerDuplexStream<SessionRequest | Malformed, readonly EncodedAnswer[]>;
 
 export interface SessionsOptions {
   readonly answerCall: AnswerCall;
@@ -17,7 +18,7 @@ export interface SessionsOptions {
 }
 
 export interface Sessions {
-  readonly handler: handleBidiStreamingCall<SessionRequest | Malformed, SessionResponse>;
+  readonly handler: handleBidiStreamingCall<SessionRequest | Malformed, readonly EncodedAnswer[]>;
   /** Ends all streams once their calls under way are answered. */
   drain(): void;
   /** Ends all streams with an error. */
@@ -53,7 +54,7 @@ class Session {
   /** Taken from the stream and not begun: what is beyond the bound on calls under way. */
   #waiting: Call[] = [];
   #underWay = 0;
-  #ready: Answer[] = [];
+  #ready: EncodedAnswer[] = [];
   #flushing = false;
   #writable = true;
   /** No more frames are taken. */
@@ -132,7 +133,7 @@ class Session {
   }
 
   /** One function for all calls. */
-  readonly #answered = (answer: Answer): void => {
+  readonly #answered = (answer: EncodedAnswer): void => {
     this.#underWay -= 1;
     if (this.#ended) return;
     this.#ready.push(answer);
@@ -146,14 +147,14 @@ class Session {
     setImmediate(() => {
       this.#flushing = false;
       if (this.#ended) return;
-      this.#writable = this.#stream.write({ answers: this.#takeReady() });
+      this.#writable = this.#stream.write(this.#takeReady());
       if (this.#waiting.length > 0 || this.#stream.isPaused()) this.#startCalls();
       this.#flushSoon();
       this.#endIfDone();
     });
   }
 
-  #takeReady(): Answer[] {
+  #takeReady(): readonly EncodedAnswer[] {
     let bytes = 0;
     const count = this.#ready.findIndex((answer, i) => {
       bytes += bytesOfAnswer(answer);

@@ -58,11 +58,11 @@ export function rpcStatusOf(error: OncewardError): Status {
 export function serviceErrorOf(error: OncewardError): ServerErrorResponse {
   const rpcStatus = rpcStatusOf(error);
   const metadata = new Metadata();
-  metadata.set('grpc-status-details-bin', encode(Status, rpcStatus));
+  metadata.set('grpc-status-details-bin', Buffer.from(encode(Status, rpcStatus)));
   const { name, message } = error;
   return { name, message, code: codes[error.reason], details: message, metadata };
 }
 
-function any(type: string, value: Buffer): { typeUrl: string; value: Buffer } {
-  return { typeUrl: `${typePrefix}${type}`, value };
+function any(type: string, value: Uint8Array): { typeUrl: string; value: Buffer } {
+  return { typeUrl: `${typePrefix}${type}`, value: Buffer.from(value) };
 }

@@ -37,7 +37,9 @@ export function startExport(options: ExportOptions): TelemetryExport {
   const otlp =
     otlpEndpoint === undefined ? undefined : openOtlp(otlpEndpoint, resource, metricProducers, log);
   // `preventServerStart`: it is read through the HTTP server that is there anyway.
-  const scraped = prometheus ? new PrometheusExporter({ preventServerStart: true, metricProducers }) : undefined;
+  const scraped = prometheus
+    ? new PrometheusExporter({ preventServerStart: true, metricProducers })
+    : undefined;
   const readers = [otlp?.metricReader, scraped].filter((reader) => reader !== undefined);
   const meters = new MeterProvider({ resource, readers });
   const instruments: Instruments = createInstruments(meters.getMeter(scope.name, scope.version));

@@ -21,7 +21,10 @@ export function histogramProducer({ histograms, scope, resource }: HistogramProd
       const endTime = Date.now();
       const used = histograms().filter(({ series }) => series.length > 0);
       const metrics = used.map((histogram) => metricOf(histogram, endTime));
-      return Promise.resolve({ resourceMetrics: { resource, scopeMetrics: [{ scope, metrics }] }, errors: [] });
+      return Promise.resolve({
+        resourceMetrics: { resource, scopeMetrics: [{ scope, metrics }] },
+        errors: [],
+      });
     },
   };
 }

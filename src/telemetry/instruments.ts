@@ -1,4 +1,10 @@
-import type { Attributes, Meter, MetricOptions, Observable, Histogram as SdkHistogram } from '@opentelemetry/api';
+import type {
+  Attributes,
+  Meter,
+  MetricOptions,
+  Observable,
+  Histogram as SdkHistogram,
+} from '@opentelemetry/api';
 import { counterNames, type CounterName, type Counters } from './counters.js';
 import { Histogram } from './histogram.js';
 import { attributeNames, counterMetrics, metricNames } from './names.js';
@@ -99,7 +105,8 @@ export function createInstruments(meter: Meter): Instruments {
     beginCheckDuration: new Histogram({
       name: metricNames.beginCheckDuration,
       unit: 's',
-      description: "What a valid Begin took, by its outcome, without the time it waited for someone else's attempt.",
+      description:
+        "What a valid Begin took, by its outcome, without the time it waited for someone else's attempt.",
       boundaries: statementBuckets,
     }),
     beginWaitDuration: histogram(
