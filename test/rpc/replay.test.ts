@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { CompleteRequest } from '../../src/gen/onceward/v1/coordinator.js';
+import { BeginRequest, type CompleteRequest } from '../../src/gen/onceward/v1/coordinator.js';
 import type { Result } from '../../src/gen/onceward/v1/record.js';
 import {
   beginRequest,
@@ -17,6 +17,7 @@ import {
   type TestSetup,
 } from '../support/coordinator.js';
 import { putNamespace } from '../support/namespaces.js';
+import { openSession } from '../support/session.js';
 import { statusOf } from '../support/statuses.js';
 import { duration, retention } from '../support/wire-time.js';
 
@@ -55,6 +56,14 @@ async function replays(key: string, namespace = 'test') {
   for (let i = 0; i < 2; i += 1) {
     expect(expectOutcome(await one.coordinator.begin(request), 'replay')).toEqual(read);
   }
+  // In frames the answer is encoded once for all.
+  const session = openSession(one.address);
+  const begin = { $case: 'begin', value: BeginRequest.fromPartial(request) } as const;
+  session.send({ id: 1n, request: begin }, { id: 2n, request: begin });
+  for (const { response } of await session.answersTo([1n, 2n])) {
+    expect(response).toEqual({ $case: 'begin', value: { outcome: { $case: 'replay', value: read } } });
+  }
+  session.close();
   return read;
 }
 
