@@ -45,7 +45,7 @@ export class Session {
   #unaryUntil: number;
   /** Not sent yet: finishing calls, and all others. */
   readonly #queues: readonly [Sending[], Sending[]] = [[], []];
-  readonly #underWay = new UnderWay();
+  readonly #underWay = new UnderWay<Sending>();
   #flushing = false;
   #writable = true;
   /** Since the last answer. */
