@@ -99,7 +99,12 @@ test('a store from before the sampler gets a row for each of its partitions', as
   const database = await emptyDatabase();
   await migrate(database.url, 4);
   await database.query('DROP TABLE onceward.sampler, onceward.partition_sweep');
-  await database.query('DROP FUNCTION onceward.obeys_rules, onceward.broken_rule CASCADE');
+  await database.query(
+    'DROP FUNCTION onceward.obeys_rules, onceward.broken_rule, onceward.keep_namespace CASCADE',
+  );
+  await database.query(
+    'ALTER TABLE onceward.record ADD CONSTRAINT record_namespace_fkey FOREIGN KEY (namespace) REFERENCES onceward.namespace',
+  );
   await database.query('DELETE FROM onceward.schema_migration WHERE version >= 2');
   await migrate(database.url);
   const rows = await database.query<{ partition: string }>(

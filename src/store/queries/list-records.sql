@@ -4,7 +4,7 @@
 SELECT :record
 FROM :in i
 JOIN onceward.record r ON (i.namespace IS NULL OR r.namespace = i.namespace)
-  AND (i.after_key IS NULL OR (r.namespace, r.scope, r.key) > (i.after_namespace, i.after_scope, i.after_key))
+  AND (i.after_key IS NULL OR (r.key, r.scope, r.namespace) > (i.after_key, i.after_scope, i.after_namespace))
   AND starts_with(r.key, i.key_prefix)
   AND (i.min_age_ms IS NULL OR r.create_time <= now() - i.min_age_ms * interval '1 millisecond')
   AND (i.max_age_ms IS NULL OR r.create_time >= now() - i.max_age_ms * interval '1 millisecond')
@@ -16,5 +16,5 @@ JOIN onceward.record r ON (i.namespace IS NULL OR r.namespace = i.namespace)
       ELSE r.state
     END
   )
-ORDER BY r.namespace, r.scope, r.key
+ORDER BY r.key, r.scope, r.namespace
 LIMIT (SELECT i.row_limit FROM :in i)
