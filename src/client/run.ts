@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import type { OncewardError } from '../core/errors.js';
 import type {
@@ -10,6 +9,7 @@ import type {
 import { OnLapse as WireOnLapse } from '../gen/onceward/v1/record.js';
 import { attributeNames as names } from '../telemetry/names.js';
 import { traceOperation, type OperationTrace } from '../telemetry/operations.js';
+import { nextAttemptId } from './attempt-id.js';
 import { CallError, localError } from './call-error.js';
 import { fromDuration, toDuration, toRetention } from './duration.js';
 import { giveBack, notStored, storeSettlement, type Settlement } from './finish.js';
@@ -164,8 +164,8 @@ class Run {
     return {
       ref,
       operation,
-      fingerprint: fingerprint && { version: fingerprint.version, digest: Buffer.from(fingerprint.digest) },
-      attemptId: randomUUID(),
+      fingerprint: fingerprint && { version: fingerprint.version, digest: bufferOf(fingerprint.digest) },
+      attemptId: nextAttemptId(),
       lease: leaseMs === undefined ? undefined : toDuration(leaseMs),
       wait: undefined,
       parent,
@@ -260,6 +260,11 @@ class Run {
     this.#guards.metrics.outcomes.add(1, { [names.namespace]: namespace, [names.outcome]: outcome });
     this.#trace.set({ [names.outcome]: outcome });
   }
+}
+
+/** The same bytes: they are encoded before anything else happens. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 function outcomeOf({ outcome }: BeginResponse): Outcome {

@@ -29,6 +29,12 @@ const leftOut = { firstMs: 200, mostMs: 5000 };
 /** A batch is answered when its slowest call is, ms. None of them waits for another owner. */
 const batchDeadlineMs = 10_000;
 
+/**
+ * Answers that are given out in one turn of the event loop: what their callers ask for next is on its way to the coordinator while
+ * the next ones are. In frames as large as they come, client and coordinator would take turns.
+ */
+const answersPerTurn = 32;
+
 interface Frame {
   readonly calls: Sending[];
   /** Of each call. */
@@ -47,6 +53,8 @@ export class Session {
   readonly #queues: readonly [Sending[], Sending[]] = [[], []];
   readonly #underWay = new UnderWay<Sending>();
   #flushing = false;
+  /** Came, and not given out yet. */
+  #answers: Answer[] = [];
   #writable = true;
   /** Since the last answer. */
   #failures = 0;
@@ -90,6 +98,7 @@ export class Session {
 
   /** What is on its way still arrives; its answers find nobody. */
   close(): void {
+    this.#giveOut(Infinity);
     const left = [...this.#underWay.takeAll(), ...this.#queues.flatMap((queue) => queue.splice(0))];
     const error = serviceError(status.CANCELLED, 'the client was closed');
     for (const call of left) call.settle(this, error);
@@ -174,12 +183,26 @@ export class Session {
 
   #take(answers: readonly Answer[]): void {
     this.#failures = 0;
-    for (const { id, response } of answers) this.#underWay.take(Number(id))?.settle(this, response);
+    const before = this.#answers.length;
+    for (const answer of answers) this.#answers.push(answer);
+    if (before === 0) this.#giveOut();
+  }
+
+  #giveOut(most = answersPerTurn): void {
+    for (const { id, response } of this.#answers.splice(0, most)) {
+      this.#underWay.take(Number(id))?.settle(this, response);
+    }
     this.#flushSoon();
+    if (this.#answers.length > 0) {
+      setImmediate(() => {
+        this.#giveOut();
+      });
+    }
   }
 
   #broke(stream: unknown, error: ServiceError, inOrder = false): void {
     if (this.#stream !== stream) return;
+    this.#giveOut(Infinity);
     this.#stream = undefined;
     this.#writable = true;
     if (error.code === status.UNIMPLEMENTED) this.#unaryUntil = performance.now() + unaryMs;

@@ -45,6 +45,9 @@ export function createSessions(options: SessionsOptions): Sessions {
   };
 }
 
+/** Calls that are begun in one turn of the event loop, so that the first answers of a large frame leave while its last calls begin. */
+const callsPerTurn = 32;
+
 class Session {
   readonly #stream: Stream;
   readonly #options: SessionsOptions;
@@ -56,6 +59,7 @@ class Session {
   #underWay = 0;
   #ready: EncodedAnswer[] = [];
   #flushing = false;
+  #starting = false;
   #writable = true;
   /** No more frames are taken. */
   #ending = false;
@@ -112,7 +116,7 @@ class Session {
       return;
     }
     this.#waiting = this.#waiting.length === 0 ? frame.calls : this.#waiting.concat(frame.calls);
-    this.#startCalls();
+    if (!this.#starting) this.#startCalls();
   }
 
   /** Starts what the bound allows; the stream is read on only when nothing waits for that. */
@@ -125,11 +129,21 @@ class Session {
     };
     // Answers a slow client has not taken count too: else it could have us hold any number of them.
     const room = Math.max(0, limits.callsPerSession - this.#underWay - this.#ready.length);
-    const starting = this.#waiting.splice(0, room);
+    const starting = this.#waiting.splice(0, Math.min(room, callsPerTurn));
     this.#underWay += starting.length;
-    if (starting.length === room) this.#stream.pause();
+    if (this.#waiting.length > 0 || starting.length === room) this.#stream.pause();
     else if (this.#stream.isPaused()) this.#stream.resume();
+    if (this.#waiting.length > 0 && starting.length < room) this.#startSoon();
     for (const call of starting) void answerCall(call, context, 'session').then(this.#answered);
+  }
+
+  #startSoon(): void {
+    if (this.#starting) return;
+    this.#starting = true;
+    setImmediate(() => {
+      this.#starting = false;
+      this.#startCalls();
+    });
   }
 
   /** One function for all calls. */
@@ -148,7 +162,7 @@ class Session {
       this.#flushing = false;
       if (this.#ended) return;
       this.#writable = this.#stream.write(this.#takeReady());
-      if (this.#waiting.length > 0 || this.#stream.isPaused()) this.#startCalls();
+      if (this.#waiting.length > 0 || this.#stream.isPaused()) this.#startSoon();
       this.#flushSoon();
       this.#endIfDone();
     });
