@@ -1,4 +1,4 @@
-import { decideBegin, type BeginDecision, type Claim } from '../core/decide.js';
+import { decideBegin, findMismatch, type BeginDecision, type Claim } from '../core/decide.js';
 import { OncewardError } from '../core/errors.js';
 import { compareFingerprints } from '../core/fingerprint.js';
 import type { Granted, GrantTerms } from '../core/key-store.js';
@@ -16,9 +16,8 @@ export function claimFromCache(parts: Parts, question: Question): BeginOutcome |
   if (nowTime === undefined) return undefined;
   const replay = parts.cache.get(question.identity);
   if (replay === undefined || replay.record.resultExpireTime <= nowTime) return undefined;
-  const decision = decideBegin(replay.record, question, nowTime);
-  if (decision.kind === 'claim') return undefined;
-  if (decision.kind !== 'replay') return settled(outcomeOf(parts, question, decision));
+  const mismatch = findMismatch(replay.record, question);
+  if (mismatch !== undefined) return settled(outcomeOf(parts, question, { kind: 'refuse', error: mismatch }));
   parts.counters.add('begin.replay.cached', question.ref.namespace);
   return replay;
 }
@@ -56,7 +55,10 @@ async function fly(parts: Parts, question: Question): Promise<Landed> {
   for (let tries = 0; tries < maxTries; tries += 1) {
     const { generation } = cache;
     const answer = await store.claimNew(terms);
-    if (answer.kind === 'granted') return granted(parts, terms, answer, undefined);
+    if (answer.kind === 'granted') {
+      cache.granted(terms, answer);
+      return granted(parts, terms, answer, undefined);
+    }
     if (answer.kind === 'absent') {
       // A record that vanished since the claim leaves the key free, unless the key itself is too old to be new.
       if (isTooOld(parts, terms)) return refused(keyTooOld());
@@ -65,7 +67,8 @@ async function fly(parts: Parts, question: Question): Promise<Landed> {
     const decision = decideBegin(answer.record, question, answer.nowTime);
     if (decision.kind !== 'claim') {
       const outcome = outcomeOf(parts, question, decision);
-      if ('kind' in outcome && outcome.kind === 'replay') cache.put(outcome, generation);
+      if ('kind' in outcome && outcome.kind === 'replay')
+        cache.put(question.identity, outcome.record, generation);
       countFingerprint(parts, answer.record, question);
       return { outcome, seen: () => answer };
     }
@@ -159,7 +162,7 @@ function outcomeOf(
     case 'indeterminate':
       return { kind: 'indeterminate', attempt: decision.record.attempt };
     case 'replay':
-      return { kind: 'replay', record: decision.record, encoded: undefined };
+      return { kind: 'replay', record: decision.record, encoded: undefined, keepEncoded: undefined };
     case 'result_expired':
       return decision;
     case 'refuse':

@@ -33,8 +33,10 @@ export async function finish(
 ): Promise<Finished> {
   const { ref, fencingToken, state } = finish;
   for (let tries = 1; ; tries += 1) {
+    const { generation } = parts.cache;
     const answer = await parts.store.finish(finish);
     if (answer.kind === 'done') {
+      if (finish.state !== 'RELEASED') parts.cache.finished(finish, answer, generation);
       parts.waiters.wake(ref);
       return { already: false, resultExpireTime: answer.resultExpireTime };
     }

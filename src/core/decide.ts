@@ -82,7 +82,11 @@ function attemptsSpent(record: KeyRecord, maxAttempts: number | undefined): bool
   return maxAttempts !== undefined && record.attempt - record.attemptsForgiven >= maxAttempts;
 }
 
-function findMismatch(record: KeyRecord, question: BeginQuestion): OncewardError | undefined {
+/** A key stands for one operation and one request. */
+export function findMismatch(
+  record: Pick<KeyRecord, 'operation' | 'fingerprint'>,
+  question: BeginQuestion,
+): OncewardError | undefined {
   const differs =
     record.operation !== question.operation
       ? 'operation'

@@ -105,7 +105,8 @@ export interface Release extends AnyFinish {
 }
 
 export type FinishAnswer =
-  | { readonly kind: 'done'; readonly resultExpireTime: number }
+  /** Both times are `Infinity` after a release. */
+  | { readonly kind: 'done'; readonly finishTime: number; readonly resultExpireTime: number }
   | ({ readonly kind: 'known' } & Seen)
   | { readonly kind: 'absent' };
 

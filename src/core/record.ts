@@ -61,6 +61,12 @@ export interface FinishedRecord extends AnyRecord {
   readonly result: Result | undefined;
 }
 
+/** What a replay of a finished record needs of it. */
+export type Replayable = Pick<
+  FinishedRecord,
+  'operation' | 'fingerprint' | 'attempt' | 'traceparent' | 'finishTime' | 'resultExpireTime' | 'result'
+>;
+
 export type KeyRecord = InProgressRecord | ReleasedRecord | IndeterminateRecord | FinishedRecord;
 
 /** What a read found, and the database's time of the reading. */

@@ -1,7 +1,6 @@
 import type { BeginOutcome } from '../coordinator/begin-outcome.js';
 import type { Coordinator } from '../coordinator/coordinator.js';
 import type { CallContext } from '../coordinator/parts.js';
-import { keepEncoded } from '../coordinator/replay-cache.js';
 import { OncewardError } from '../core/errors.js';
 import { CoordinatorService, type Answer, type Call } from '../gen/onceward/v1/coordinator.js';
 import type { ObservedCall } from '../telemetry/call-observer.js';
@@ -112,11 +111,11 @@ export function answerCallWith(
   }
 }
 
-/** A replay in the cache is encoded once for all who are answered with it. */
+/** A small replay that is in the cache is encoded once for all who are answered with it. */
 function encodedOutcome(outcome: BeginOutcome): Uint8Array {
   if (outcome.kind === 'replay' && outcome.encoded !== undefined) return outcome.encoded;
   const encoded = encodeResponse({ $case: 'begin', value: beginResponseOf(outcome) });
-  if (outcome.kind === 'replay') keepEncoded(outcome, encoded);
+  if (outcome.kind === 'replay') outcome.keepEncoded?.(encoded);
   return encoded;
 }
 

@@ -125,12 +125,18 @@ function typeParser(oid: TypeId, format?: 'text' | 'binary'): (text: string) => 
   return parser ?? (pg.types.getTypeParser(oid, format) as (text: string) => unknown);
 }
 
-/** The rows of a batch have one time, so the last one is most often the next one. */
-let last = { text: 'infinity', time: Infinity };
+/** The rows of a batch share their times, of which there are two: those seen last are most often the next ones. */
+let [last, lastButOne] = [infinity(), infinity()];
+
+function infinity() {
+  return { text: 'infinity', time: Infinity };
+}
 
 function parseTime(text: string): number {
-  if (text !== last.text) last = { text, time: timeOf(text) };
-  return last.time;
+  if (text === last.text) return last.time;
+  const found = text === lastButOne.text ? lastButOne : { text, time: timeOf(text) };
+  [last, lastButOne] = [found, last];
+  return found.time;
 }
 
 /** Milliseconds since the epoch with the database's microseconds, which a Date would cut off. */

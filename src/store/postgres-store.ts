@@ -113,6 +113,7 @@ export function createPostgresStore(
       if (row === undefined) return readAfterFinish(finish.ref);
       return {
         kind: 'done',
+        finishTime: (row['finish_time'] as number | undefined) ?? Infinity,
         resultExpireTime: (row['result_expire_time'] as number | undefined) ?? Infinity,
       };
     },

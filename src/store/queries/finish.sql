@@ -25,4 +25,4 @@ SET
 FROM :in i
 WHERE r.namespace = i.namespace AND r.scope = i.scope AND r.key = i.key
   AND r.fencing_token = i.fencing_token AND r.state = 'IN_PROGRESS' AND r.record_expire_time > now()
-RETURNING r.namespace, r.scope, r.key, r.result_expire_time, r.watched
+RETURNING r.namespace, r.scope, r.key, r.finish_time, r.result_expire_time, r.watched
