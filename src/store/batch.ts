@@ -1,7 +1,8 @@
 import type { KeyRef } from '../core/key.js';
 import { classify, toOncewardError } from './failure.js';
-import type { Query, QueryRow } from './pool.js';
+import type { Query } from './pool.js';
 import type { Row, Statement } from './statement.js';
+import type { QueryRow } from './values.js';
 
 /** A statement's parameters for one record. */
 export type RecordRow = Row & KeyRef;

@@ -30,9 +30,6 @@ export function toOncewardError(error: unknown): OncewardError {
   if (error instanceof OncewardError) return error;
   switch (classify(error)) {
     case 'row':
-      if (isMissingNamespace(error)) {
-        return new OncewardError('NAMESPACE_NOT_FOUND', 'no such namespace', { cause: error });
-      }
       return new OncewardError('INTERNAL', 'the store refused the record', { cause: error });
     case 'program':
       return new OncewardError('INTERNAL', 'the store refused the statement', { cause: error });
@@ -63,10 +60,6 @@ function storeUnavailable(message: string, cause?: unknown): OncewardError {
 /** Whether this server takes no writes: it is a standby, perhaps since a moment ago. */
 export function isReadOnly(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '25006';
-}
-
-function isMissingNamespace(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === '23503';
 }
 
 /** Whether the database may just not be there yet: no connection, or it is starting, stopping or full. */

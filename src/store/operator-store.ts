@@ -2,9 +2,10 @@ import type { AuditEntry, KeyStore, SyncAnswer } from '../core/key-store.js';
 import type { Policy } from '../core/policy.js';
 import { translated } from './failure.js';
 import { channels } from './listener.js';
-import type { Pool, Query, QueryRow } from './pool.js';
+import type { Pool, Query } from './pool.js';
 import { namespaceOf, refOf, seenOf } from './row.js';
 import { loadStatement, type PreparedQuery, type Row, type Statement } from './statement.js';
+import type { QueryRow } from './values.js';
 
 const queries = {
   read: loadStatement('read'),

@@ -1,6 +1,8 @@
 import pg from 'pg';
+import { execute } from './execution.js';
 import { classify, isReadOnly } from './failure.js';
 import type { PreparedQuery } from './statement.js';
+import { valueParsers, type ParseValue, type QueryRow } from './values.js';
 
 export interface PoolOptions {
   readonly url: string;
@@ -19,7 +21,6 @@ export interface PoolOptions {
 /** Settings of Postgres, given as a connection is opened: SET would leak through a pooler. */
 export type SessionSettings = Readonly<Record<string, string>>;
 
-export type QueryRow = Record<string, unknown>;
 /** Runs one statement on a connection that is ours for the time being. */
 export type Query = (query: PreparedQuery | string) => Promise<readonly QueryRow[]>;
 
@@ -55,7 +56,10 @@ export class Pool {
     const onBreak = () => undefined;
     client.on('error', onBreak);
     const query: Query = async (statement) => {
-      const { rows } = await client.query<QueryRow>(statement);
+      const rows =
+        typeof statement === 'string'
+          ? (await client.query<QueryRow>(statement)).rows
+          : await execute(client, statement);
       if (warned) throw new Error('committed locally, but perhaps not replicated');
       return rows;
     };
@@ -100,7 +104,10 @@ export function connectionConfig(url: string, settings: SessionSettings = {}): p
   const libpq = /[?&]sslmode=/.test(url) && !/[?&]uselibpqcompat=/.test(url);
   return {
     connectionString: withSettings(libpq ? `${url}&uselibpqcompat=true` : url, settings),
-    types: { getTypeParser: typeParser },
+    types: {
+      getTypeParser: (oid, format) =>
+        valueParsers.get(oid) ?? (pg.types.getTypeParser(oid, format) as ParseValue),
+    },
   };
 }
 
@@ -111,39 +118,4 @@ function withSettings(url: string, settings: SessionSettings): string {
   const ours = encodeURIComponent(flags.join(' '));
   if (/[?&]options=/.test(url)) return url.replace(/([?&]options=)/, `$1${ours}%20`);
   return `${url}${url.includes('?') ? '&' : '?'}options=${ours}`;
-}
-
-type TypeId = Parameters<typeof pg.types.getTypeParser>[0];
-
-const parsers = new Map<TypeId, (text: string) => unknown>([
-  [pg.types.builtins.INT8, BigInt],
-  [pg.types.builtins.TIMESTAMPTZ, parseTime],
-]);
-
-function typeParser(oid: TypeId, format?: 'text' | 'binary'): (text: string) => unknown {
-  const parser = parsers.get(oid);
-  return parser ?? (pg.types.getTypeParser(oid, format) as (text: string) => unknown);
-}
-
-/** The rows of a batch share their times, of which there are two: those seen last are most often the next ones. */
-let [last, lastButOne] = [infinity(), infinity()];
-
-function infinity() {
-  return { text: 'infinity', time: Infinity };
-}
-
-function parseTime(text: string): number {
-  if (text === last.text) return last.time;
-  const found = text === lastButOne.text ? lastButOne : { text, time: timeOf(text) };
-  [last, lastButOne] = [found, last];
-  return found.time;
-}
-
-/** Milliseconds since the epoch with the database's microseconds, which a Date would cut off. */
-function timeOf(text: string): number {
-  if (text === 'infinity') return Infinity;
-  const match = /^(\d{4,6}-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d+)?([+-]\d\d)(:?\d\d)?/.exec(text);
-  if (match === null) throw new Error('a time that is not ISO; DateStyle must be ISO');
-  const [, day = '', time = '', fraction = '', hours = '', minutes = ':00'] = match;
-  return Date.parse(`${day}T${time}${hours}${minutes}`) + Number(`0${fraction}`) * 1000;
 }

@@ -15,10 +15,11 @@ import type { StatementObserver } from '../telemetry/statement-observer.js';
 import type { RecordRow } from './batch.js';
 import { channels, type Listener } from './listener.js';
 import { operatorActions, operatorReads } from './operator-store.js';
-import type { Pool, QueryRow } from './pool.js';
+import type { Pool } from './pool.js';
 import { rowLane, type RowLaneOptions } from './row-lane.js';
 import { seenOf } from './row.js';
 import { loadStatement } from './statement.js';
+import type { QueryRow } from './values.js';
 
 type OnWarning = (message: string, error: unknown) => void;
 
@@ -47,11 +48,11 @@ const queries = {
 
 /** Connections of each pool: the sum of the widths of its lanes. */
 export const laneWidths = {
-  claim: 2,
+  claim: 1,
   known: 1,
   read: 2,
   watch: 1,
-  finish: 2,
+  finish: 1,
   release: 1,
   heartbeat: 1,
   finishRead: 1,

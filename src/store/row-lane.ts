@@ -3,8 +3,9 @@ import type { ObserveStatement, StatementObserver } from '../telemetry/statement
 import { runBatch, type RecordRow, type RowAnswer } from './batch.js';
 import { translated } from './failure.js';
 import { Lane } from './lane.js';
-import type { Pool, Query, QueryRow } from './pool.js';
+import type { Pool, Query } from './pool.js';
 import type { Statement } from './statement.js';
+import type { QueryRow } from './values.js';
 
 export type RowLane = Lane<RecordRow, QueryRow | undefined>;
 

@@ -2,7 +2,7 @@ import type { KeyRef } from '../core/key.js';
 import type { Namespace, OnLapse } from '../core/policy.js';
 import type { KeyRecord, LastError, Seen, State } from '../core/record.js';
 import type { Result } from '../core/result.js';
-import type { QueryRow } from './pool.js';
+import type { QueryRow } from './values.js';
 
 /** The columns of `record-columns.sql`, and of the result where a statement reads it, as the type parsers leave them. */
 type RecordRow = RecordColumns & (ResultColumns | NoResultColumns);

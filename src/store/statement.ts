@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { binaryArray, isArrayType } from './binary-array.js';
 
-type Value = string | number | bigint | boolean | Uint8Array | readonly number[] | null;
+export type Value = string | number | bigint | boolean | Uint8Array | readonly number[] | null;
 /** One value for each name in the statement's `-- in:` lines. */
 export type Row = Readonly<Record<string, Value>>;
 
 export interface PreparedQuery {
   readonly name: string;
   readonly text: string;
-  readonly values: unknown[];
+  readonly values: Value[];
   /** Name of its file. */
   readonly statement: string;
   readonly rowCount: number;

@@ -1,8 +1,9 @@
 import type { Sample } from '../core/sample.js';
 import type { PageBatch, SweptPages, SweptPartition, SweepTarget } from '../core/sweep-target.js';
 import { translated } from './failure.js';
-import type { Pool, QueryRow } from './pool.js';
+import type { Pool } from './pool.js';
 import { loadStatement, type PreparedQuery, type Statement } from './statement.js';
+import type { QueryRow } from './values.js';
 
 const queries = {
   claimTick: loadStatement('claim-tick'),

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runBatch } from '../../src/store/batch.js';
 import type { OpenStore } from '../../src/store/open-store.js';
-import { Pool, type QueryRow } from '../../src/store/pool.js';
+import { Pool } from '../../src/store/pool.js';
 import { refOf } from '../../src/store/row.js';
 import { loadStatement } from '../../src/store/statement.js';
+import type { QueryRow } from '../../src/store/values.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { withHolder } from '../support/holder.js';
 import { finishOf, heartbeatOf, openTestStore, releaseOf, termsOf, tokenOf } from '../support/store.js';
@@ -83,12 +84,6 @@ const poisons: readonly (readonly [
   more: Parameters<typeof termsOf>[1],
   reason: string,
 ])[] = [
-  [
-    'an undeclared namespace',
-    'poison',
-    { ref: { namespace: 'nobody', scope: '', key: 'poison' } },
-    'NAMESPACE_NOT_FOUND',
-  ],
   ['a key too long for its CHECK', 'k'.repeat(256), {}, 'INTERNAL'],
   ['a NUL character', 'nul', { operation: 'a\0b' }, 'INTERNAL'],
   ['a lease no timestamp can hold', 'endless', { leaseMs: 1e300 }, 'INTERNAL'],

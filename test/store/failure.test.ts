@@ -68,10 +68,6 @@ test.each(cases)('callers of %s (%s) learn the reason, not the cause', (code, ki
   expect(error.cause).toBeInstanceOf(pg.DatabaseError);
 });
 
-test('a missing namespace is told as one', () => {
-  expect(toOncewardError(databaseError('23503')).reason).toBe('NAMESPACE_NOT_FOUND');
-});
-
 test('our own errors pass through', () => {
   const own = new OncewardError('OVERLOADED', 'full');
   expect(toOncewardError(own)).toBe(own);
