@@ -42,6 +42,7 @@ export function callFramed(
 class FramedCall implements Sending {
   readonly bytes: Uint8Array;
   readonly finishing: boolean;
+  place = 0;
   readonly #links: Links;
   readonly #resender: Resender;
   readonly #options: FramedCallOptions;

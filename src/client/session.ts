@@ -6,10 +6,11 @@ import {
   SessionResponse,
   type Answer,
 } from '../gen/onceward/v1/coordinator.js';
+import { SendQueue, type Queued } from './send-queue.js';
 import { UnderWay } from './under-way.js';
 
 /** One call on its way: encoded once, however often it is sent. */
-export interface Sending {
+export interface Sending extends Queued {
   /** The encoded `Call` without its id, which every sending has its own of. */
   readonly bytes: Uint8Array;
   /** Finishing calls go before all others: what they end makes room. */
@@ -50,7 +51,7 @@ export class Session {
   #stream: ClientDuplexStream<Frame, SessionResponse> | undefined;
   #unaryUntil: number;
   /** Not sent yet: finishing calls, and all others. */
-  readonly #queues: readonly [Sending[], Sending[]] = [[], []];
+  readonly #queues = [new SendQueue<Sending>(), new SendQueue<Sending>()] as const;
   readonly #underWay = new UnderWay<Sending>();
   #flushing = false;
   /** Came, and not given out yet. */
@@ -85,9 +86,7 @@ export class Session {
 
   /** Nobody waits for the answer any more: what was not sent never is. */
   forget(call: Sending): void {
-    const queue = this.#queueOf(call);
-    const at = queue.indexOf(call);
-    if (at !== -1) queue.splice(at, 1);
+    this.#queueOf(call).remove(call);
   }
 
   /** A call had no answer in its time: other calls had better go elsewhere. */
@@ -99,7 +98,7 @@ export class Session {
   /** What is on its way still arrives; its answers find nobody. */
   close(): void {
     this.#giveOut(Infinity);
-    const left = [...this.#underWay.takeAll(), ...this.#queues.flatMap((queue) => queue.splice(0))];
+    const left = [...this.#underWay.takeAll(), ...this.#queues.flatMap((queue) => queue.takeAll())];
     const error = serviceError(status.CANCELLED, 'the client was closed');
     for (const call of left) call.settle(this, error);
     this.#stream?.end();
@@ -120,7 +119,7 @@ export class Session {
   }
 
   #flushSoon(): void {
-    if (this.#flushing || !this.#writable || this.#queues.every(({ length }) => length === 0)) return;
+    if (this.#flushing || !this.#writable || this.#queues.every(({ size }) => size === 0)) return;
     this.#flushing = true;
     setImmediate(() => {
       this.#flushing = false;
@@ -133,30 +132,24 @@ export class Session {
     });
   }
 
-  #queueOf({ finishing }: Sending): Sending[] {
+  #queueOf({ finishing }: Sending): SendQueue<Sending> {
     return this.#queues[finishing ? 0 : 1];
   }
 
   #takeFrame(): Frame {
     const frame: Frame = { calls: [], ids: [] };
     let bytes = 0;
-    for (const queue of this.#queues) {
-      let taken = 0;
-      for (const call of queue) {
-        bytes += call.bytes.length + frameOverheadBytes;
-        const { length } = frame.calls;
-        const full = length >= limits.callsPerFrame || (length > 0 && bytes > limits.answerBytes);
-        const held = this.#underWay.isFull || (!call.finishing && this.#underWay.size >= underWayMax);
-        if (full || held) {
-          queue.splice(0, taken);
-          return frame;
-        }
-        taken += 1;
-        frame.calls.push(call);
-        frame.ids.push(this.#underWay.add(call));
-      }
-      queue.length = 0;
-    }
+    const fits = (call: Sending) => {
+      bytes += call.bytes.length + frameOverheadBytes;
+      const { length } = frame.calls;
+      const full = length >= limits.callsPerFrame || (length > 0 && bytes > limits.answerBytes);
+      const held = this.#underWay.isFull || (!call.finishing && this.#underWay.size >= underWayMax);
+      if (full || held) return false;
+      frame.calls.push(call);
+      frame.ids.push(this.#underWay.add(call));
+      return true;
+    };
+    for (const queue of this.#queues) queue.takeWhile(fits);
     return frame;
   }
 
@@ -208,8 +201,7 @@ export class Session {
     if (error.code === status.UNIMPLEMENTED) this.#unaryUntil = performance.now() + unaryMs;
     else if (!inOrder) this.#failed();
     // One that was given up and waits to be sent again is not lost.
-    for (const call of this.#underWay.takeAll())
-      if (!this.#queueOf(call).includes(call)) call.settle(this, error);
+    for (const call of this.#underWay.takeAll()) if (!this.#queueOf(call).has(call)) call.settle(this, error);
     this.#flushSoon();
   }
 
