@@ -35,6 +35,7 @@ export function rowLane(options: RowLaneOptions): RowLane {
     width,
     maxBatch,
     recordOf: identityOf,
+    ownerOf: ({ namespace }) => namespace,
     bytesOf: (row) => statement.bytesOf(row),
     run: (rows, riders) => {
       const observe = observer.depart(name, riders);

@@ -205,3 +205,33 @@ test("one item's error is its own; a statement's error is everybody's; the lane 
   end(2);
   expect(await last).toBe('f');
 });
+
+test('owners take turns, and each goes in its own order', async () => {
+  const { lane, end, names } = scriptedLane({ maxBatch: 4, ownerOf: ({ record }) => record.slice(0, 1) });
+  const flood = ['a0', 'a1', 'a2', 'a3', 'a4', 'a5', 'a6'].map((record) => lane.submit({ record }));
+  const others = ['b0', 'b1', 'c0'].map((record) => lane.submit({ record }));
+  await turn();
+  expect(names()).toEqual(['a0b0c0a1']);
+  end(0);
+  await turn();
+  // Whoever was first is last now.
+  expect(names()[1]).toBe('b1a2a3a4');
+  end(1);
+  await turn();
+  end(2);
+  expect(await Promise.all([...flood, ...others])).toEqual([
+    ...['a0', 'a1', 'a2', 'a3', 'a4', 'a5', 'a6'],
+    ...['b0', 'b1', 'c0'],
+  ]);
+});
+
+test('an owner with nothing else than records that ride already does not hold up the others', async () => {
+  const { lane, end, names } = scriptedLane({ ownerOf: ({ record }) => record });
+  const answers = ['a', 'a', 'b', 'b', 'c'].map((record) => lane.submit({ record }));
+  await turn();
+  end(0);
+  await turn();
+  end(1);
+  expect(await Promise.all(answers)).toEqual(['a', 'a', 'b', 'b', 'c']);
+  expect(names()).toEqual(['abc', expect.stringMatching(/^(ab|ba)$/)]);
+});
