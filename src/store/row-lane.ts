@@ -16,7 +16,7 @@ export interface RowLaneOptions {
   readonly statement: Statement;
   /** Statements under way at once. */
   readonly width: number;
-  /** Default: 256. A batch beyond that gains nothing and delays its first row. */
+  /** Default: 128. Larger ones gain little, and delay their first row and whoever comes next. */
   readonly maxBatch?: number;
   /** Completes the rows on the same connection before the statement. Default: they are complete. */
   readonly prepare?: (query: Query, rows: readonly RecordRow[]) => Promise<readonly RecordRow[]>;
@@ -29,7 +29,7 @@ const bounds = { maxWaiting: 10_000, maxBatchBytes: 4 * mebibyte, maxWaitingByte
 
 /** A lane that runs one statement over what rides in it. */
 export function rowLane(options: RowLaneOptions): RowLane {
-  const { name, pool, observer, statement, width, maxBatch = 256, prepare, after } = options;
+  const { name, pool, observer, statement, width, maxBatch = 128, prepare, after } = options;
   return new Lane<RecordRow, QueryRow | undefined>({
     ...bounds,
     width,
