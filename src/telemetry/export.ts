@@ -32,7 +32,13 @@ export function startExport(options: ExportOptions): TelemetryExport {
   const { otlpEndpoint, log, prometheus } = options;
   const resource = resourceOf(options);
   const scope = { name: instrumentationName, version: options.version };
-  const histograms = () => [instruments.callDuration, instruments.beginCheckDuration];
+  const histograms = () => [
+    instruments.callDuration,
+    instruments.beginCheckDuration,
+    instruments.statementDuration,
+    instruments.laneQueueDuration,
+    instruments.laneBatchSize,
+  ];
   const metricProducers = [histogramProducer({ histograms, scope, resource })];
   const otlp =
     otlpEndpoint === undefined ? undefined : openOtlp(otlpEndpoint, resource, metricProducers, log);

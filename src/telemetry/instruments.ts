@@ -13,9 +13,9 @@ import { createSweepInstruments, type SweepInstruments } from './sweep-instrumen
 /** Everything that is measured; attributes of a measurement are few and from small sets. */
 export interface Instruments {
   readonly callDuration: Histogram;
-  readonly statementDuration: SdkHistogram;
-  readonly laneQueueDuration: SdkHistogram;
-  readonly laneBatchSize: SdkHistogram;
+  readonly statementDuration: Histogram;
+  readonly laneQueueDuration: Histogram;
+  readonly laneBatchSize: Histogram;
   readonly sweep: SweepInstruments;
   readonly beginCheckDuration: Histogram;
   readonly beginWaitDuration: SdkHistogram;
@@ -28,8 +28,8 @@ export interface Instruments {
 /** Seconds. Most calls take a few milliseconds; a waiting Begin takes up to five minutes. */
 const callBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300];
 const statementBuckets = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
-/** A lane's largest batch is 256. */
-const batchBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+/** A lane's largest batch is 128. */
+const batchBuckets = [1, 2, 4, 8, 16, 32, 64, 128];
 
 /** `kind`: a level goes up and down and can be summed over processes, a total only grows, a gauge makes no sum. */
 const numbers = {
@@ -79,8 +79,6 @@ const numbers = {
 export type NumberName = keyof typeof numbers;
 
 export function createInstruments(meter: Meter): Instruments {
-  const histogram = (name: string, unit: string, description: string, buckets: number[]) =>
-    meter.createHistogram(name, { unit, description, advice: { explicitBucketBoundaries: buckets } });
   return {
     callDuration: new Histogram({
       name: metricNames.callDuration,
@@ -88,19 +86,24 @@ export function createInstruments(meter: Meter): Instruments {
       description: 'Duration of a call.',
       boundaries: callBuckets,
     }),
-    statementDuration: histogram(
-      metricNames.statementDuration,
-      's',
-      'Duration of a statement.',
-      statementBuckets,
-    ),
-    laneQueueDuration: histogram(
-      metricNames.laneQueueDuration,
-      's',
-      'How long the item of a batch that waited longest waited to leave.',
-      statementBuckets,
-    ),
-    laneBatchSize: histogram(metricNames.laneBatchSize, '{item}', 'Items of a batch.', batchBuckets),
+    statementDuration: new Histogram({
+      name: metricNames.statementDuration,
+      unit: 's',
+      description: 'Duration of a statement.',
+      boundaries: statementBuckets,
+    }),
+    laneQueueDuration: new Histogram({
+      name: metricNames.laneQueueDuration,
+      unit: 's',
+      description: 'How long the item of a batch that waited longest waited to leave.',
+      boundaries: statementBuckets,
+    }),
+    laneBatchSize: new Histogram({
+      name: metricNames.laneBatchSize,
+      unit: '{item}',
+      description: 'Items of a batch.',
+      boundaries: batchBuckets,
+    }),
     sweep: createSweepInstruments(meter),
     beginCheckDuration: new Histogram({
       name: metricNames.beginCheckDuration,
@@ -109,12 +112,11 @@ export function createInstruments(meter: Meter): Instruments {
         "What a valid Begin took, by its outcome, without the time it waited for someone else's attempt.",
       boundaries: statementBuckets,
     }),
-    beginWaitDuration: histogram(
-      metricNames.beginWaitDuration,
-      's',
-      "How long a Begin waited for someone else's attempt, by what it was answered then.",
-      callBuckets,
-    ),
+    beginWaitDuration: meter.createHistogram(metricNames.beginWaitDuration, {
+      unit: 's',
+      description: "How long a Begin waited for someone else's attempt, by what it was answered then.",
+      advice: { explicitBucketBoundaries: callBuckets },
+    }),
     exportCounters: (counters) => {
       for (const name of counterNames) exportCounter(meter, name, counters);
     },

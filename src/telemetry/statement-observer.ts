@@ -56,24 +56,26 @@ export function createStatementObserver(telemetry: Telemetry, database: Database
     depart: (lane, riders) => {
       const [first] = riders;
       if (first !== undefined) {
-        const ofLane = { [attributeNames.lane]: lane };
-        instruments.laneQueueDuration.record((performance.now() - first.submitTime) / 1000, ofLane);
-        instruments.laneBatchSize.record(riders.length, ofLane);
+        const ofLane = () => ({ [attributeNames.lane]: lane });
+        instruments.laneQueueDuration.record((performance.now() - first.submitTime) / 1000, lane, ofLane);
+        instruments.laneBatchSize.record(riders.length, lane, ofLane);
       }
       const spans = tracer === undefined ? [] : recordedSpans(riders);
       return async (statement, run) => {
-        const attributes: Attributes = { ...common, [attributeNames.dbOperationName]: statement.name };
-        const span = spans[0] && tracer?.startSpan(...spanOf(statement, attributes, database, spans));
+        const attributes = () => ({ ...common, [attributeNames.dbOperationName]: statement.name });
+        const span = spans[0] && tracer?.startSpan(...spanOf(statement, attributes(), database, spans));
         const startTime = performance.now();
+        let failure: Attributes = {};
         try {
           return await run();
         } catch (error) {
-          const failure = failureOf(error);
-          Object.assign(attributes, failure);
+          failure = failureOf(error);
           span?.setAttributes(failure).setStatus({ code: SpanStatusCode.ERROR });
           throw error;
         } finally {
-          instruments.statementDuration.record((performance.now() - startTime) / 1000, attributes);
+          const series = `${statement.name} ${String(failure[attributeNames.errorType] ?? '')}`;
+          const durationS = (performance.now() - startTime) / 1000;
+          instruments.statementDuration.record(durationS, series, () => ({ ...attributes(), ...failure }));
           span?.end();
         }
       };
