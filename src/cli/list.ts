@@ -12,7 +12,7 @@ import { printRecords } from './print-record.js';
 export function listCommand(io: Io): Command {
   return clientCommand(
     'list',
-    'Read records, ordered by namespace, scope and key.',
+    'Read records, ordered by key, scope and namespace.',
     'onceward list --state indeterminate --min-age 5m',
   )
     .option('--namespace <name>', 'only this namespace (default: all)')

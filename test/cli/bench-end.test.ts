@@ -108,7 +108,8 @@ describe('a signal', () => {
 
 test('counts errors by reason and goes on', async () => {
   const running = bench(['--duration', '1500ms', '--timeout', '200ms', '--json']);
-  await until('it is under way', async () => (await records()).length > 100);
+  // Beside those that are not finished yet, of which there may be 64.
+  await until('it is under way', async () => (await records()).length > 200);
   await target.stalled(() => running);
   const { code, stdout } = await running;
   const { executed, errors } = JSON.parse(stdout) as BenchReport;

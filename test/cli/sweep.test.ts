@@ -8,13 +8,13 @@ import {
 } from '../support/coordinator.js';
 import { putNamespace } from '../support/namespaces.js';
 import { runInProcess } from '../support/run-program.js';
-import { expireRecord, expireResult } from '../support/time-travel.js';
+import { expireRecord, expireResult, travelling } from '../support/time-travel.js';
 import { until } from '../support/until.js';
 
 let setup: TestSetup;
 let one: TestCoordinator;
 beforeAll(async () => {
-  setup = await startSetup();
+  setup = await startSetup({ flags: travelling });
   [one] = setup.coordinators as [TestCoordinator];
   await putNamespace(one, 'other');
 });

@@ -12,10 +12,10 @@ import { refOf } from '../support/calls.js';
 import { startFaultProxy } from '../support/fault-proxy.js';
 import { isReplay, newHttpKey, order, problemIn } from '../support/http-requests.js';
 import { listen } from '../support/http-servers.js';
-import { expireResult, lapse } from '../support/time-travel.js';
+import { expireResult, lapse, travelling } from '../support/time-travel.js';
 import { useOnceward } from '../support/use-onceward.js';
 
-const used = useOnceward();
+const used = useOnceward(undefined, travelling);
 const origin = 'http://shop.example';
 
 /** A fetch-style shop, called as `order` calls one over the network. */

@@ -19,7 +19,7 @@ import { identityHash, identityOf } from '../../src/core/key.js';
 import { counterOf, refOf } from '../support/calls.js';
 import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
 import { gate, proxied, service } from '../support/sdk.js';
-import { expireResult, lapse } from '../support/time-travel.js';
+import { expireResult, lapse, travelling } from '../support/time-travel.js';
 import { until } from '../support/until.js';
 
 const exporter = new InMemorySpanExporter();
@@ -35,7 +35,7 @@ let one: TestCoordinator;
 beforeAll(async () => {
   tracing.register();
   metrics.setGlobalMeterProvider(metering);
-  setup = await startSetup();
+  setup = await startSetup({ flags: travelling });
   [one] = setup.coordinators as [TestCoordinator];
 });
 beforeEach(() => exporter.reset());

@@ -12,13 +12,13 @@ import { untilBlocked, withHolder } from '../support/holder.js';
 import { putNamespace } from '../support/namespaces.js';
 import { scrape, sumOf } from '../support/prometheus.js';
 import { createSweptDatabase } from '../support/swept-database.js';
-import { expireRecord, expireResult } from '../support/time-travel.js';
+import { expireRecord, expireResult, travelling } from '../support/time-travel.js';
 import { until } from '../support/until.js';
 
 let setup: TestSetup;
 let one: TestCoordinator;
 beforeAll(async () => {
-  setup = await startSetup();
+  setup = await startSetup({ flags: travelling });
   [one] = setup.coordinators as [TestCoordinator];
   await putNamespace(one, 'other');
 });

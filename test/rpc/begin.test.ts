@@ -100,7 +100,9 @@ describe('execute', () => {
   test('a key whose whole retention passed is new again, with a larger token', async () => {
     const token = await completeAs('forgotten-by-time', 'one');
     await expireRecord(setup.database, 'forgotten-by-time');
-    const renewed = await execute(one, 'forgotten-by-time', { operation: 'other' });
+    const fresh = await startCoordinator(setup.database.url);
+    const renewed = await execute(fresh, 'forgotten-by-time', { operation: 'other' });
+    await fresh.stop();
     expect(renewed).toMatchObject({ attempt: 1, takeover: false, checkpoint: undefined });
     expect(renewed.fencingToken).toBeGreaterThan(token);
   });

@@ -3155,7 +3155,7 @@ export const AdminDefinition = {
       responseStream: false,
       options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
-    /** Reads records by page, ordered by namespace, scope and key. */
+    /** Reads records by page, ordered by key, scope and namespace. */
     listRecords: {
       name: "ListRecords",
       requestType: ListRecordsRequest as typeof ListRecordsRequest,
@@ -3250,7 +3250,7 @@ export const AdminService = {
       Buffer.from(ListNamespacesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListNamespacesResponse => ListNamespacesResponse.decode(value),
   },
-  /** Reads records by page, ordered by namespace, scope and key. */
+  /** Reads records by page, ordered by key, scope and namespace. */
   listRecords: {
     path: "/onceward.v1.Admin/ListRecords" as const,
     requestStream: false as const,
@@ -3322,7 +3322,7 @@ export interface AdminServer extends UntypedServiceImplementation {
   getNamespace: handleUnaryCall<GetNamespaceRequest, Namespace>;
   /** Reads all namespaces, by name. */
   listNamespaces: handleUnaryCall<ListNamespacesRequest, ListNamespacesResponse>;
-  /** Reads records by page, ordered by namespace, scope and key. */
+  /** Reads records by page, ordered by key, scope and namespace. */
   listRecords: handleUnaryCall<ListRecordsRequest, ListRecordsResponse>;
   /** Decides an INDETERMINATE record: complete it, fail it, or release it for another attempt. Audited. */
   resolve: handleUnaryCall<ResolveRequest, ResolveResponse>;
@@ -3388,7 +3388,7 @@ export interface AdminClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListNamespacesResponse) => void,
   ): ClientUnaryCall;
-  /** Reads records by page, ordered by namespace, scope and key. */
+  /** Reads records by page, ordered by key, scope and namespace. */
   listRecords(
     request: ListRecordsRequest,
     callback: (error: ServiceError | null, response: ListRecordsResponse) => void,
