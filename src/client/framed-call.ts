@@ -51,7 +51,10 @@ class FramedCall implements Sending {
   /** Where the try under way is. */
   #session: Session | undefined;
   #tries = 0;
-  /** Of the try under way, or until the next one. */
+  /** How long the try under way may take, ms, and where that is watched. */
+  #tryMs = 0;
+  #deadline: number | undefined;
+  /** Until the next try. */
   #timer: NodeJS.Timeout | undefined;
   /** An answer to a try that was given up counts only once the whole call was: a later try may have got it too. */
   #late: Response | undefined;
@@ -96,7 +99,7 @@ class FramedCall implements Sending {
       return;
     }
     this.#session = undefined;
-    clearTimeout(this.#timer);
+    this.#unbound();
     if (answer instanceof Error) this.#failed(callErrorOf(answer));
     else if (answer.$case === 'status') this.#failed(callErrorOfStatus(answer.value));
     else if (answer.$case !== this.#options.kind)
@@ -111,18 +114,24 @@ class FramedCall implements Sending {
   #send(): void {
     const { deadlineTime } = this.#options;
     const { session } = this.#links.pick();
-    const leftMs = Math.max(1, deadlineTime - performance.now());
-    const tryEndMs = tryEndMsOf(leftMs, this.#links.count, session.failing);
+    const now = performance.now();
+    const leftMs = Math.max(1, deadlineTime - now);
+    this.#tryMs = tryMsOf(leftMs, this.#links.count, session.failing);
     this.#session = session;
-    this.#timer = setTimeout(onOverdue, tryEndMs, this, tryEndMs);
+    this.#deadline = this.#resender.deadlines.enter(this, now + this.#tryMs);
     session.send(this);
   }
 
-  /** For the timer. */
-  overdue(tryEndMs: number): void {
+  overdue(): void {
+    this.#deadline = undefined;
     this.#session?.overdue(this);
     this.#session = undefined;
-    this.#failed(localError(status.UNAVAILABLE, `no answer within ${Math.round(tryEndMs)} ms`));
+    this.#failed(localError(status.UNAVAILABLE, `no answer within ${Math.round(this.#tryMs)} ms`));
+  }
+
+  #unbound(): void {
+    if (this.#deadline !== undefined) this.#resender.deadlines.leave(this.#deadline);
+    this.#deadline = undefined;
   }
 
   #failed(error: CallError): void {
@@ -152,6 +161,7 @@ class FramedCall implements Sending {
   #end(how: 'answered' | 'failed'): void {
     this.#ended = how;
     this.#session = undefined;
+    this.#unbound();
     clearTimeout(this.#timer);
     this.#resender.exit(this);
     this.#options.signal?.removeEventListener('abort', this);
@@ -164,12 +174,8 @@ class FramedCall implements Sending {
   }
 }
 
-function onOverdue(call: FramedCall, tryEndMs: number): void {
-  call.overdue(tryEndMs);
-}
-
 /** How long one try may take: with several coordinators also a call in a hurry gets to another one. */
-function tryEndMsOf(leftMs: number, links: number, failing: boolean): number {
+function tryMsOf(leftMs: number, links: number, failing: boolean): number {
   if (links === 1) return Math.min(leftMs, tryMs);
   const share = Math.max(tryLeastMs, leftMs / Math.min(links, 3));
   return Math.min(leftMs, share, failing ? lookMs : tryMs);

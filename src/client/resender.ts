@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { CallError, localError } from './call-error.js';
+import { Deadlines } from './deadlines.js';
 
 const backoff = { firstMs: 20, mostMs: 1000 };
 
@@ -13,6 +14,8 @@ export class Resender {
   readonly #links: number;
   /** What is to be ended when this is closed; calls on a session are ended by that. */
   readonly #leavers = new Set<Leaver>();
+  /** Of calls on a session. */
+  readonly deadlines = new Deadlines();
   closed = false;
   /** Since when no coordinator answers, on `performance.now()`; undefined while one does. */
   unreachableSince: number | undefined;
