@@ -142,7 +142,8 @@ class Session {
     this.#starting = true;
     setImmediate(() => {
       this.#starting = false;
-      this.#startCalls();
+      // One that ended meanwhile is not read on: nobody is left to answer.
+      if (!this.#ended) this.#startCalls();
     });
   }
 

@@ -125,11 +125,11 @@ function bindExecuteSync(name: string, values: readonly Value[]): Buffer {
   }
   at = message.writeInt16BE(encoded.length, at);
   for (const value of encoded) {
-    at = message.writeInt32BE(value === null ? absent : bytesOf(value), at);
-    if (value === null) continue;
+    const length = bytesOf(value);
+    at = message.writeInt32BE(value === null ? absent : length, at);
     if (value instanceof Uint8Array) message.set(value, at);
-    else message.write(value, at);
-    at += bytesOf(value);
+    else if (value !== null) message.write(value, at);
+    at += length;
   }
   at = message.writeInt16BE(0, at);
   message.set(executeSync, at);
