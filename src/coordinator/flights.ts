@@ -1,5 +1,5 @@
-/** After so many flights the Map is left to those it has. */
-const flightsOfMap = 2000;
+/** After so many flights the Map is left to those it has: before what was in it can get old, which takes some hundred calls at any rate. */
+const flightsOfMap = 200;
 
 /**
  * Begins on their way to the store, by identity. Not one Map: when one that is filled and emptied all day grows anew, its old

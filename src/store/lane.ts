@@ -39,8 +39,13 @@ const leastShare = 32;
  */
 export class Lane<Item, Answer> {
   readonly #options: LaneOptions<Item, Answer>;
-  /** By owner; who has nothing waiting is not in it. */
-  readonly #queues = new Map<string, Waiting<Item, Answer>[]>();
+  /**
+   * Of each owner there ever was. A Map that is filled and emptied all day would keep what was in it: its old tables name the next
+   * ones, and one that got old keeps them from being collected for a while.
+   */
+  readonly #queues = new Map<string, Queue<Waiting<Item, Answer>>>();
+  /** Those in which something waits, who has the next turn first. */
+  #turns: Queue<Waiting<Item, Answer>>[] = [];
   #waitingCount = 0;
   #waitingBytes = 0;
   #underWay = 0;
@@ -59,14 +64,20 @@ export class Lane<Item, Answer> {
     }
     this.#waitingCount += 1;
     this.#waitingBytes += bytes;
-    const owner = ownerOf?.(item) ?? '';
+    const queue = this.#queueOf(ownerOf?.(item) ?? '');
+    if (queue.isEmpty) this.#turns.push(queue);
     return new Promise((resolve, reject) => {
-      const waiting = { item, bytes, rider: boarding(), resolve, reject };
-      const queue = this.#queues.get(owner);
-      if (queue === undefined) this.#queues.set(owner, [waiting]);
-      else queue.push(waiting);
+      queue.add({ item, bytes, rider: boarding(), resolve, reject });
       this.#leaveSoon();
     });
+  }
+
+  #queueOf(owner: string): Queue<Waiting<Item, Answer>> {
+    const known = this.#queues.get(owner);
+    if (known !== undefined) return known;
+    const queue = new Queue<Waiting<Item, Answer>>();
+    this.#queues.set(owner, queue);
+    return queue;
   }
 
   #leaveSoon(): void {
@@ -99,21 +110,19 @@ export class Lane<Item, Answer> {
       records.add(record);
       return true;
     };
-    const turns = [...this.#queues].map(([owner, queue]) => new Turn(owner, queue));
-    for (let open = turns; open.length > 0; open = open.filter((turn) => !turn.isOver)) {
-      for (const turn of open) {
-        const waiting = turn.next(isFirst, fits);
-        if (waiting === undefined) continue;
+    const turns = this.#turns;
+    for (let open = turns; open.length > 0;) {
+      open = open.filter((queue) => {
+        const waiting = queue.next(isFirst, fits);
+        if (waiting === undefined) return false;
         bytes += waiting.bytes;
         batch.push(waiting);
-      }
+        return true;
+      });
     }
+    for (const queue of turns) queue.departed();
     // Who had the first turn now has the last one next time.
-    this.#queues.clear();
-    for (const turn of [...turns.slice(1), ...turns.slice(0, 1)]) {
-      const left = turn.left();
-      if (left.length > 0) this.#queues.set(turn.owner, left);
-    }
+    this.#turns = [...turns.slice(1), ...turns.slice(0, 1)].filter(({ isEmpty }) => !isEmpty);
     this.#waitingCount -= batch.length;
     this.#waitingBytes -= bytes;
     return batch;
@@ -136,28 +145,25 @@ export class Lane<Item, Answer> {
   }
 }
 
-/** One owner's way through its queue while a batch is put together. */
-class Turn<Waiting> {
-  readonly owner: string;
-  readonly #queue: readonly Waiting[];
+/** What one owner has waiting, and its way through it while a batch is put together. */
+class Queue<Waiting> {
+  #waiting: Waiting[] = [];
   /** Stay, as their record is in the batch already. */
-  readonly #passedOver: Waiting[] = [];
+  #passedOver: Waiting[] = [];
   #at = 0;
-  #over = false;
 
-  constructor(owner: string, queue: readonly Waiting[]) {
-    this.owner = owner;
-    this.#queue = queue;
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
   }
 
-  get isOver(): boolean {
-    return this.#over;
+  add(waiting: Waiting): void {
+    this.#waiting.push(waiting);
   }
 
-  /** The next one that may ride; undefined, and the turn is over, when there is none or it does not fit. */
+  /** The next one that may ride; undefined when there is none or it does not fit. */
   next(isFirst: (waiting: Waiting) => boolean, fits: (waiting: Waiting) => boolean): Waiting | undefined {
-    for (; this.#at < this.#queue.length; this.#at += 1) {
-      const waiting = this.#queue[this.#at] as Waiting;
+    for (; this.#at < this.#waiting.length; this.#at += 1) {
+      const waiting = this.#waiting[this.#at] as Waiting;
       if (!isFirst(waiting)) {
         this.#passedOver.push(waiting);
         continue;
@@ -166,11 +172,13 @@ class Turn<Waiting> {
       this.#at += 1;
       return waiting;
     }
-    this.#over = true;
     return undefined;
   }
 
-  left(): Waiting[] {
-    return [...this.#passedOver, ...this.#queue.slice(this.#at)];
+  /** The batch is complete: what it took is not here any more. */
+  departed(): void {
+    this.#waiting = this.#passedOver.concat(this.#waiting.slice(this.#at));
+    this.#passedOver = [];
+    this.#at = 0;
   }
 }

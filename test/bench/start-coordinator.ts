@@ -3,7 +3,7 @@ import { runCommand } from './run-command.js';
 import { once } from './once.js';
 
 /** As the entry point of deploy/Dockerfile has them. */
-const imageFlags = ['--max-semi-space-size=32'];
+const imageFlags = ['--no-allocation-site-pretenuring'];
 
 /** What is shipped is what is measured, the SDK too: the output of `npm run build`. */
 export const build = once(() => runCommand('npm', ['run', '--silent', 'build']));
