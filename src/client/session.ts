@@ -31,10 +31,11 @@ const leftOut = { firstMs: 200, mostMs: 5000 };
 const batchDeadlineMs = 10_000;
 
 /**
- * Answers that are given out in one turn of the event loop: what their callers ask for next is on its way to the coordinator while
- * the next ones are. In frames as large as they come, client and coordinator would take turns.
+ * Answers that are given out in one turn of the event loop: a quarter of what came, within these bounds. What their callers ask for
+ * next is on its way to the coordinator, and in the store, while the next ones are. In frames as large as they come, client, coordinator
+ * and store would take turns.
  */
-const answersPerTurn = 32;
+const answersPerTurn = { least: 8, most: 32 };
 
 interface Frame {
   readonly calls: Sending[];
@@ -181,7 +182,7 @@ export class Session {
     if (before === 0) this.#giveOut();
   }
 
-  #giveOut(most = answersPerTurn): void {
+  #giveOut(most = this.#answersOfTurn()): void {
     for (const { id, response } of this.#answers.splice(0, most)) {
       this.#underWay.take(Number(id))?.settle(this, response);
     }
@@ -191,6 +192,11 @@ export class Session {
         this.#giveOut();
       });
     }
+  }
+
+  #answersOfTurn(): number {
+    const { least, most } = answersPerTurn;
+    return Math.min(Math.max(Math.ceil(this.#answers.length / 4), least), most);
   }
 
   #broke(stream: unknown, error: ServiceError, inOrder = false): void {
