@@ -12,6 +12,7 @@ import type { CallObserver } from '../telemetry/call-observer.js';
 import type { Log } from '../telemetry/log.js';
 import { spanContextOf, type SpanContext } from '../telemetry/trace-context.js';
 import type { CallFactsOf } from './call-facts.js';
+import { Slots } from './slots.js';
 import { codeNameOf, serviceErrorOf, toOncewardError } from './status.js';
 
 /** A request that is not valid protobuf: it must reach a handler to be answered INVALID_ARGUMENT, not INTERNAL. */
@@ -53,7 +54,7 @@ export interface CallTools {
 /** The unary calls of a server. */
 export class UnaryCalls {
   readonly #tools: CallTools;
-  readonly #underWay = new Set<(error: OncewardError) => void>();
+  readonly #underWay = new Slots<(error: OncewardError) => void>();
 
   constructor(tools: CallTools) {
     this.#tools = tools;
@@ -69,18 +70,18 @@ export class UnaryCalls {
       const method = call.getPath().slice(1);
       const observed = observer.start({ method, carrier: 'unary', parent: () => parentOf(metadata) });
       const refuse = (error: OncewardError) => {
-        if (!this.#underWay.delete(refuse)) return;
+        if (!this.#underWay.remove(slot, refuse)) return;
         observed.end(codeNameOf(error), error.reason, () => factsOf(request, undefined));
         answer(serviceErrorOf(error));
       };
-      this.#underWay.add(refuse);
+      const slot = this.#underWay.add(refuse);
       const handled =
         request instanceof Malformed
           ? Promise.reject(malformedError(request))
           : observed.run(() => handle(request, new CallScope(call)));
       handled.then(
         (response) => {
-          if (!this.#underWay.delete(refuse)) return;
+          if (!this.#underWay.remove(slot, refuse)) return;
           observed.end('OK', undefined, () => factsOf(request, response));
           answer(null, response);
         },
