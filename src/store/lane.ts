@@ -29,7 +29,7 @@ interface Waiting<Item, Answer> {
 }
 
 /** So many items ride together rather than one half each in two statements: a statement has a cost of its own. */
-const leastShare = 32;
+const leastShare = 16;
 
 /**
  * Items ride together: an idle lane leaves with what one turn of the event loop brought, and while its statements are

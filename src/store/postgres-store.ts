@@ -48,11 +48,11 @@ const queries = {
 
 /** Connections of each pool: the sum of the widths of its lanes. */
 export const laneWidths = {
-  claim: 1,
+  claim: 2,
   known: 1,
   read: 2,
   watch: 1,
-  finish: 1,
+  finish: 2,
   release: 1,
   heartbeat: 1,
   finishRead: 1,
