@@ -24,6 +24,8 @@ export interface Started {
   readonly run: (order: LoadOrder) => Promise<EntrantReport>;
   /** CPU used so far by the processes beside the one that makes the load, ms. */
   readonly cpuMs: Readonly<Record<string, () => number | undefined>>;
+  /** Processes that go on working when nobody calls them: they stand still while others have their turn. */
+  readonly restless?: readonly number[];
 }
 
 /** pgbench does not tell latencies by itself. */
@@ -101,7 +103,8 @@ const table = {
     start: async (venue) => {
       const url = new URL((await venue.postgres()).url);
       url.pathname = '/dbos';
-      return contestant(venue, 'peers/dbos.ts', [url.href], await postgresCpu(venue));
+      const started = await contestant(venue, 'peers/dbos.ts', [url.href], await postgresCpu(venue));
+      return { ...started, restless: [started.pid] };
     },
   },
   restate: {
@@ -134,11 +137,11 @@ async function contestant(
   file: string,
   args: readonly string[],
   cpuMs: Started['cpuMs'],
-): Promise<Started> {
+): Promise<Started & { readonly pid: number }> {
   const flags = file === 'contestants/sdk.ts' ? venue.profileFlags : [];
   const generator = startLoadGenerator(file, args, flags);
   await venue.undo(() => generator.stop());
-  return { run: (order) => generator.order(order), cpuMs };
+  return { run: (order) => generator.order(order), cpuMs, pid: generator.pid };
 }
 
 async function postgresCpu(venue: Venue): Promise<Started['cpuMs']> {
@@ -153,13 +156,14 @@ async function onRedis(venue: Venue, file: string, durability: 'none' | 'always'
 
 async function startWithRestate(venue: Venue): Promise<Started> {
   const service = startChild(['test/bench/peers/restate-service.ts']);
-  await venue.undo(() => service.stop());
+  await venue.undo(() => service.kill());
   const server = await startRestate(venue.folder, Number(await said(service, 'out', /^\d+$/)));
   await venue.undo(() => server.stop());
-  return contestant(venue, 'peers/restate.ts', [String(server.ingressPort)], {
+  const started = await contestant(venue, 'peers/restate.ts', [String(server.ingressPort)], {
     restate: () => cpuMsOf(server.pid),
     service: () => cpuMsOf(service.pid),
   });
+  return { ...started, restless: [server.pid, service.pid] };
 }
 
 async function startPgbench(venue: Venue): Promise<Started> {

@@ -4,6 +4,7 @@ import type { LoadOrder, LoadReport } from './contestant.js';
 
 /** A contestant's process. */
 export interface LoadGenerator {
+  readonly pid: number;
   readonly order: (order: LoadOrder) => Promise<LoadReport>;
   /** Lets it end by itself, so that it writes its profile. */
   readonly stop: () => Promise<void>;
@@ -23,6 +24,7 @@ export function startLoadGenerator(
 ): LoadGenerator {
   const child = startChild([`test/bench/${file}`, ...args], { ipc: true, nodeFlags });
   return {
+    pid: child.pid,
     order: async (order) => {
       const ended = child.ended.then(() => {
         throw new Error(`${file} ended; its error is above`);
@@ -44,6 +46,7 @@ export function startLoadGenerator(
     stop: async () => {
       const { process } = child;
       if (process.exitCode !== null || process.signalCode !== null) return;
+      child.signal('SIGCONT');
       // Not `ended`: a child whose channel we closed ourselves never says `close`.
       const exited = once(process, 'exit');
       if (process.connected) process.disconnect();

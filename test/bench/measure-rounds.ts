@@ -37,14 +37,20 @@ export async function measureRounds(
   return results;
 }
 
-export async function measure({ run, cpuMs }: Started, order: LoadOrder): Promise<Measurement> {
+export async function measure(
+  { run, cpuMs, restless = [] }: Started,
+  order: LoadOrder,
+): Promise<Measurement> {
   const read = () => Object.entries(cpuMs).map(([name, used]) => [name, used()] as const);
+  const signalRestless = (signal: NodeJS.Signals) => restless.forEach((pid) => process.kill(pid, signal));
+  signalRestless('SIGCONT');
   const before = read();
   const report = await run(order);
   const per = (ms: number) => (ms / report.operations) * 1000;
   const others = read().map(
     ([name, used], i) => [name, per((used ?? NaN) - (before[i]?.[1] ?? NaN))] as const,
   );
+  signalRestless('SIGSTOP');
   return {
     perSecond: report.perSecond,
     p50Ms: report.p50Ms,
