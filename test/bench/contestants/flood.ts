@@ -1,9 +1,10 @@
-/** Cycles in a namespace of one's own choice by the SDK's calls, which gives up what is refused or not answered within a second. */
+/** Cycles in a namespace of one's own choice by the built SDK's calls, which gives up what is refused or not answered within a second. */
 import { randomUUID } from 'node:crypto';
-import { CallError, connectOnceward } from '../../../src/index.js';
 import { takeOrders } from '../contestant.js';
+import { importBuilt } from '../import-built.js';
 import { sample } from '../sample.js';
 
+const { CallError, connectOnceward } = await importBuilt<typeof import('../../../src/index.js')>('index.js');
 const [address = '', namespace = ''] = process.argv.slice(2);
 const { calls } = connectOnceward({ addresses: [address], namespace });
 const { scope, operation, fingerprint, result } = sample;

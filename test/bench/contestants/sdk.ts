@@ -1,9 +1,9 @@
 /** The built SDK's `guard` around a function that does nothing: what a service pays. */
 import { takeOrders } from '../contestant.js';
+import { importBuilt } from '../import-built.js';
 import { sample } from '../sample.js';
 
-const built = new URL('../../../dist/index.js', import.meta.url);
-const { connectOnceward, guard } = (await import(built.href)) as typeof import('../../../src/index.js');
+const { connectOnceward, guard } = await importBuilt<typeof import('../../../src/index.js')>('index.js');
 const [address = ''] = process.argv.slice(2);
 const { namespace, scope, operation, fingerprint, result } = sample;
 const onceward = connectOnceward({ addresses: [address], namespace });

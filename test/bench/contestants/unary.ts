@@ -3,10 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { credentials } from '@grpc/grpc-js';
 import type * as coordinator from '../../../src/gen/onceward/v1/coordinator.js';
 import { takeOrders } from '../contestant.js';
+import { importBuilt } from '../import-built.js';
 import { sample } from '../sample.js';
 
-const built = new URL('../../../dist/gen/onceward/v1/coordinator.js', import.meta.url);
-const { BeginRequest, CompleteRequest, CoordinatorClient } = (await import(built.href)) as typeof coordinator;
+const { BeginRequest, CompleteRequest, CoordinatorClient } = await importBuilt<typeof coordinator>(
+  'gen/onceward/v1/coordinator.js',
+);
 const [address = ''] = process.argv.slice(2);
 const client = new CoordinatorClient(address, credentials.createInsecure());
 const emptyBegin = BeginRequest.decode(Buffer.alloc(0));
