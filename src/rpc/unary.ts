@@ -12,6 +12,7 @@ import type { CallObserver } from '../telemetry/call-observer.js';
 import type { Log } from '../telemetry/log.js';
 import { spanContextOf, type SpanContext } from '../telemetry/trace-context.js';
 import type { CallFactsOf } from './call-facts.js';
+import { Paced } from './paced.js';
 import { Slots } from './slots.js';
 import { codeNameOf, serviceErrorOf, toOncewardError } from './status.js';
 
@@ -51,10 +52,17 @@ export interface CallTools {
   readonly factsOf: CallFactsOf;
 }
 
+/**
+ * Unary answers that are given in one turn of the event loop. A statement answers many calls, and while the next of them are answered
+ * the first callers are at work again; else callers, coordinator and store would take turns.
+ */
+const answersPerTurn = 8;
+
 /** The unary calls of a server. */
 export class UnaryCalls {
   readonly #tools: CallTools;
   readonly #underWay = new Slots<(error: OncewardError) => void>();
+  readonly #answers = new Paced(answersPerTurn);
 
   constructor(tools: CallTools) {
     this.#tools = tools;
@@ -82,8 +90,10 @@ export class UnaryCalls {
       handled.then(
         (response) => {
           if (!this.#underWay.remove(slot, refuse)) return;
-          observed.end('OK', undefined, () => factsOf(request, response));
-          answer(null, response);
+          this.#answers.run(() => {
+            observed.end('OK', undefined, () => factsOf(request, response));
+            answer(null, response);
+          });
         },
         (error: unknown) => {
           refuse(logged(error, log));

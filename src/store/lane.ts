@@ -28,13 +28,13 @@ interface Waiting<Item, Answer> {
   readonly reject: (error: unknown) => void;
 }
 
-/** So many items ride together rather than one half each in two statements: a statement has a cost of its own. */
-const leastShare = 16;
+/** So long an item waits for more to ride with while a statement is under way, ms: that one may wait for a lock. */
+const patienceMs = 10;
 
 /**
- * Items ride together: an idle lane leaves with what one turn of the event loop brought, and while its statements are
- * under way the next batch gathers. So a lone item never waits, and a busy lane has few, large statements. What waits
- * is shared among the statements that may leave: else all of a lane's callers become one convoy, and whatever it is not with is idle.
+ * Items ride together: an idle lane leaves with what one turn of the event loop brought, and while a statement is under way the
+ * next batch gathers. So a lone item never waits, and a busy lane has few, large statements. Another one leaves beside it with half of
+ * a full batch, or with who has lost patience: a statement has a cost of its own, and what waits briefly for its end rides cheaper.
  * Owners take turns, so whoever floods a lane waits for itself alone.
  */
 export class Lane<Item, Answer> {
@@ -50,6 +50,7 @@ export class Lane<Item, Answer> {
   #waitingBytes = 0;
   #underWay = 0;
   #leaving = false;
+  #patience: NodeJS.Timeout | undefined;
 
   constructor(options: LaneOptions<Item, Answer>) {
     this.#options = options;
@@ -82,23 +83,39 @@ export class Lane<Item, Answer> {
 
   #leaveSoon(): void {
     if (this.#leaving || this.#underWay >= this.#options.width || this.#waitingCount === 0) return;
+    if (this.#underWay > 0 && this.#waitingCount < this.#worthwhile) {
+      this.#patience ??= setTimeout(this.#leave, patienceMs);
+      return;
+    }
     this.#leaving = true;
-    setImmediate(() => {
-      this.#leaving = false;
-      const batch = this.#takeBatch();
-      this.#underWay += 1;
-      void this.#ride(batch).finally(() => {
-        this.#underWay -= 1;
-        this.#leaveSoon();
-      });
+    setImmediate(this.#leave);
+  }
+
+  readonly #leave = (): void => {
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
+    this.#leaving = false;
+    // Whom the timer meant may have left.
+    if (this.#underWay >= this.#options.width || this.#waitingCount === 0) return;
+    const batch = this.#takeBatch();
+    this.#underWay += 1;
+    void this.#ride(batch).finally(() => {
+      this.#underWay -= 1;
       this.#leaveSoon();
     });
+    this.#leaveSoon();
+  };
+
+  /** So many items are worth a statement beside others. */
+  get #worthwhile(): number {
+    return this.#options.maxBatch / 2;
   }
 
   #takeBatch(): readonly Waiting<Item, Answer>[] {
     const { width, maxBatchBytes, recordOf } = this.#options;
-    const share = Math.ceil(this.#waitingCount / (width - this.#underWay));
-    const maxBatch = Math.min(this.#options.maxBatch, Math.max(share, leastShare));
+    const leaving = Math.min(width - this.#underWay, Math.floor(this.#waitingCount / this.#worthwhile));
+    const share = Math.ceil(this.#waitingCount / Math.max(1, leaving));
+    const maxBatch = Math.min(this.#options.maxBatch, share);
     const records = new Set<string>();
     const batch: Waiting<Item, Answer>[] = [];
     let bytes = 0;

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Lane, type LaneOptions } from '../../src/store/lane.js';
+import { until } from '../support/until.js';
 
 interface Item {
   readonly record: string;
@@ -101,19 +102,38 @@ test('no more statements are under way than the lane is wide', async () => {
   expect(names()).toEqual(['a', 'b', 'c', 'd']);
 });
 
-test('what waits is shared among the statements that may leave, unless it is little', async () => {
-  const { lane, end, names } = scriptedLane({ width: 2 });
-  const many = Array.from({ length: 70 }, (_, i) => lane.submit({ record: `${i} ` }));
+test('another statement leaves beside the one under way with half of a full batch', async () => {
+  const { lane, names } = scriptedLane({ width: 2, maxBatch: 8 });
+  void Promise.allSettled(submitAll(lane, 'a'));
   await turn();
-  expect(names().map((name) => name.split(' ').length - 1)).toEqual([35, 35]);
+  void Promise.allSettled(submitAll(lane, 'bcd'));
+  await turn();
+  expect(names()).toEqual(['a']);
+  void Promise.allSettled(submitAll(lane, 'e'));
+  await turn();
+  expect(names()).toEqual(['a', 'bcde']);
+});
+
+test('what is enough for two statements is shared by them', async () => {
+  const { lane, end, names } = scriptedLane({ width: 2, maxBatch: 8 });
+  void Promise.allSettled(submitAll(lane, 'abcdefghi'));
+  await turn();
+  expect(names()).toEqual(['abcde', 'fghi']);
   end(0);
   end(1);
-  await Promise.all(many);
-  const few = submitAll(lane, 'abcdefghijklmnop');
   await turn();
-  expect(names().slice(2)).toEqual(['abcdefghijklmnop']);
-  end(2);
-  await Promise.all(few);
+  void Promise.allSettled(submitAll(lane, 'jklmnop'));
+  await turn();
+  expect(names().slice(2)).toEqual(['jklmnop']);
+});
+
+test('an item does not wait for long beside a statement that hangs', async () => {
+  const { lane, names } = scriptedLane({ width: 2 });
+  void Promise.allSettled(submitAll(lane, 'a'));
+  await turn();
+  void Promise.allSettled(submitAll(lane, 'b'));
+  await until('b left', () => names().length === 2);
+  expect(names()).toEqual(['a', 'b']);
 });
 
 test('a batch carries at most so many items', async () => {

@@ -3,7 +3,6 @@ import type { Metadata } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { BatchRequest, BeginRequest, type Call } from '../../src/gen/onceward/v1/coordinator.js';
 import { databaseOf } from '../../src/store/database-of.js';
-import { laneWidths } from '../../src/store/postgres-store.js';
 import { beginRequest, execute, refOf, result } from '../support/calls.js';
 import { caught } from '../support/caught.js';
 import { startCollector, type Collector } from '../support/collector.js';
@@ -215,8 +214,7 @@ describe('statements', () => {
   });
 
   test('of many calls are children of the first and link to the others, but not to hundreds', async () => {
-    // What comes together is shared by the statements that may be under way.
-    const calls = Array.from({ length: 40 * laneWidths.claim }, (_, i) => beginCall(i, `many-${i}`));
+    const calls = Array.from({ length: 40 }, (_, i) => beginCall(i, `many-${i}`));
     await one.coordinator.batch({ calls });
     const keys = Array.from({ length: 40 }, (_, i) => `many-${i}`);
     const [first] = await spansOfKey(collector, keys[0]!);
