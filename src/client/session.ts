@@ -31,11 +31,11 @@ const leftOut = { firstMs: 200, mostMs: 5000 };
 const batchDeadlineMs = 10_000;
 
 /**
- * Answers that are given out in one turn of the event loop: a quarter of what came, within these bounds. What their callers ask for
+ * Answers that are given out in one turn of the event loop: half of what came, within these bounds. What their callers ask for
  * next is on its way to the coordinator, and in the store, while the next ones are. In frames as large as they come, client, coordinator
  * and store would take turns.
  */
-const answersPerTurn = { least: 8, most: 32 };
+const answersPerTurn = { least: 16, most: 32 };
 
 interface Frame {
   readonly calls: Sending[];
@@ -196,7 +196,7 @@ export class Session {
 
   #answersOfTurn(): number {
     const { least, most } = answersPerTurn;
-    return Math.min(Math.max(Math.ceil(this.#answers.length / 4), least), most);
+    return Math.min(Math.max(Math.ceil(this.#answers.length / 2), least), most);
   }
 
   #broke(stream: unknown, error: ServiceError, inOrder = false): void {
