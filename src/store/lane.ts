@@ -87,16 +87,14 @@ export class Lane<Item, Answer> {
       this.#patience ??= setTimeout(this.#leave, patienceMs);
       return;
     }
+    clearTimeout(this.#patience);
     this.#leaving = true;
     setImmediate(this.#leave);
   }
 
   readonly #leave = (): void => {
-    clearTimeout(this.#patience);
     this.#patience = undefined;
     this.#leaving = false;
-    // Whom the timer meant may have left.
-    if (this.#underWay >= this.#options.width || this.#waitingCount === 0) return;
     const batch = this.#takeBatch();
     this.#underWay += 1;
     void this.#ride(batch).finally(() => {
