@@ -46,6 +46,7 @@ export function startLoadGenerator(
     stop: async () => {
       const { process } = child;
       if (process.exitCode !== null || process.signalCode !== null) return;
+      // It may be one that stands still while others have their turn.
       child.signal('SIGCONT');
       // Not `ended`: a child whose channel we closed ourselves never says `close`.
       const exited = once(process, 'exit');
