@@ -145,7 +145,7 @@ class ResentCalls implements Calls {
     signal: AbortSignal | undefined,
     onLate?: (response: ValueOf<Kind>) => void,
   ): Promise<ValueOf<Kind>> {
-    const bytes = encodeCall({ id: 0n, request });
+    const bytes = encodeCall(request);
     if (bytes.length > callBytes) {
       const text = `the ${kind} has ${bytes.length} bytes, and a message may have ${callBytes}`;
       return Promise.reject(localError(status.INVALID_ARGUMENT, text));

@@ -8,6 +8,7 @@ import {
 } from '../gen/onceward/v1/coordinator.js';
 import { SendQueue, type Queued } from './send-queue.js';
 import { UnderWay } from './under-way.js';
+import { varintBytes, writeVarint } from './varint.js';
 
 /** One call on its way: encoded once, however often it is sent. */
 export interface Sending extends Queued {
@@ -246,21 +247,6 @@ function encodeFrame({ calls, ids }: Frame): Buffer {
     at += bytes.length;
   }
   return message.subarray(0, at);
-}
-
-/** Writes a whole number that may be beyond 32 bits; answers where it ends. */
-function writeVarint(message: Buffer, from: number, value: number): number {
-  let at = from;
-  let left = value;
-  for (; left >= 0x80; left = Math.floor(left / 0x80)) message[at++] = (left % 0x80) | 0x80;
-  message[at] = left;
-  return at + 1;
-}
-
-function varintBytes(value: number): number {
-  let bytes = 1;
-  for (let left = value; left >= 0x80; left = Math.floor(left / 0x80)) bytes += 1;
-  return bytes;
 }
 
 function decodeSession(bytes: Buffer): SessionResponse {
