@@ -9,7 +9,7 @@ import type { Onceward } from './onceward.js';
 import { runningOperation, type Operation } from './operation.js';
 import { OperationError } from './operation-error.js';
 import { failureOf, replayedFailure, storedResult, storedStatus } from './recorded.js';
-import type { GuardOptions } from './operation-spec.js';
+import type { Ending, GuardOptions } from './operation-spec.js';
 import { runOperation } from './run.js';
 
 export interface GuardSpec<T> extends GuardOptions {
@@ -55,7 +55,7 @@ export class FinalError extends Error {
  * FinalError for a stored failure, an OperationError when there is no answer to give, and a CallError when the coordinator
  * refuses or can't be reached: then the function did not run.
  */
-export async function guard<T>(
+export function guard<T>(
   onceward: Onceward,
   spec: GuardSpec<T>,
   run: (operation: Operation) => Promise<T>,
@@ -81,7 +81,13 @@ export async function guard<T>(
       return { kind: 'complete', result: { ...storedResult(undefined, '', [], []), payloadOmitted: true } };
     }
   };
-  const ending = await runOperation(
+  const conclude = (ending: Ending) => {
+    if (ending.kind === 'replay') return replayedValue(ending.replay, codec);
+    if (own === undefined) throw new Error('an execution ended without an outcome');
+    if ('error' in own) throw own.error;
+    return own.value;
+  };
+  return runOperation(
     onceward,
     // Written out: to spread the given one costs more than all else here.
     {
@@ -102,11 +108,8 @@ export async function guard<T>(
       caller: { parent: activeContext(), remote: false },
     },
     execute,
+    conclude,
   );
-  if (ending.kind === 'replay') return replayedValue(ending.replay, codec);
-  if (own === undefined) throw new Error('an execution ended without an outcome');
-  if ('error' in own) throw own.error;
-  return own.value;
 }
 
 function replayedValue<T>({ result }: Replay, codec: Codec<T>): T {

@@ -10,7 +10,7 @@ import { tooLarge } from './http-received-body.js';
 import { HttpRefusal } from './http-refusal.js';
 import type { Onceward } from './onceward.js';
 import { runInside } from './operation.js';
-import { runOperation } from './run.js';
+import { endingOf } from './run.js';
 
 /**
  * Makes a handler of the fetch style, a Request in and a Response out, idempotent by the header `Idempotency-Key`. The response is given when
@@ -56,7 +56,7 @@ async function answer(
   let own: Own | undefined;
   let flows: Extract<HeldBody, { kind: 'flows' }> | undefined;
   try {
-    const ending = await runOperation(onceward, spec, async (operation) => {
+    const ending = await endingOf(onceward, spec, async (operation) => {
       try {
         const response = await run();
         const body = await heldBody(response.body, boundBytes, (read) => runInside(operation, read));

@@ -10,7 +10,7 @@ import { problem, problemOf } from './http-problem.js';
 import { receivedBody } from './http-received-body.js';
 import { HttpRefusal } from './http-refusal.js';
 import type { Onceward } from './onceward.js';
-import { runOperation } from './run.js';
+import { endingOf } from './run.js';
 
 type Next = (error?: Error) => unknown;
 
@@ -57,7 +57,7 @@ async function answer<Request>(
   };
   let own: HeldEnd | undefined;
   try {
-    const ending = await runOperation(onceward, spec, async () => {
+    const ending = await endingOf(onceward, spec, async () => {
       own = await held.record(() => next());
       return own.kind === 'answer' ? settlementOfAnswer(options, own.answer) : settlementOfThrown(own.error);
     });

@@ -28,11 +28,21 @@ const renewMs = 10_000;
 const executed: Ending = { kind: 'executed' };
 
 /**
- * Executes at most once: Begin, then `execute` under a lease that is kept alive, then Complete or Fail as it says. Throws an
- * OperationError when there is no answer, and a CallError when the coordinator refuses or can't be reached.
+ * Executes at most once: Begin, then `execute` under a lease that is kept alive, then Complete or Fail as it says. Gives what `conclude`
+ * makes of the ending. Throws an OperationError when there is no answer, and a CallError when the coordinator refuses or can't be reached.
  */
-export function runOperation(guards: Guards, spec: OperationSpec, execute: Execute): Promise<Ending> {
-  return new Run(guards, spec).run(execute);
+export function runOperation<T>(
+  guards: Guards,
+  spec: OperationSpec,
+  execute: Execute,
+  conclude: (ending: Ending) => T,
+): Promise<T> {
+  return new Run(guards, spec).run(execute, conclude);
+}
+
+/** The same for who has more to do when it throws. */
+export function endingOf(guards: Guards, spec: OperationSpec, execute: Execute): Promise<Ending> {
+  return runOperation(guards, spec, execute, (ending) => ending);
 }
 
 class Run {
@@ -52,9 +62,10 @@ class Run {
 
   // One async function with three awaits on the way that is usual: in a service that uses AsyncLocalStorage, as this SDK does,
   // each promise is dear.
-  async run(execute: Execute): Promise<Ending> {
+  async run<T>(execute: Execute, conclude: (ending: Ending) => T): Promise<T> {
     const { metrics } = this.#guards;
     const { hops, ref, waitMs } = this.#spec;
+    let ending = executed;
     try {
       const sentTime = performance.now();
       let outcome: Outcome | undefined;
@@ -63,49 +74,45 @@ class Run {
         outcome = outcomeOf(await this.#begin(request, this.#deadlineMs()));
         if (outcome.$case === 'inProgress' && waitMs > 0) outcome = await this.#wait(request);
       } catch (error) {
-        return await this.#runWithout(error, execute);
+        await this.#runWithout(error, execute);
       }
-      if (outcome.$case !== 'execute') return this.#ended(this.#notExecuted(outcome));
-      this.#count('execute');
-      const grant = outcome.value;
-      const operation = new RunningOperation(ref, hops, grant);
-      let held: Held = {
-        sentTime: sentTime + fromDuration(grant.waited),
-        grantedMs: fromDuration(grant.lease),
-      };
-      // A grant that came late, or that a resent Begin got again, is partly used up, and counted from the sending may be over
-      // already: then nothing is executed before it is extended.
-      if (performance.now() - held.sentTime >= held.grantedMs / 3) held = await this.#renewed(operation);
-      this.#hold(operation, grant, held);
-      const beganTime = performance.now();
-      let settlement: Settlement;
-      try {
-        settlement = await this.#execute(operation, execute);
-      } finally {
-        metrics.inFlight.add(-1, this.#attributes);
-      }
-      const settledTime = performance.now();
-      let ending = executed;
-      try {
-        await this.#store(operation, settlement);
-      } catch (error) {
-        ending = await notStored(this.#guards, this.#spec, this.#trace, operation, settlement, error);
-      } finally {
-        operation.lease?.stop();
-      }
-      const beginMs = beganTime - sentTime - fromDuration(grant.waited);
-      const overheadMs = beginMs + (performance.now() - settledTime);
-      metrics.overhead.record(overheadMs / 1000, this.#attributes);
-      return this.#ended(ending);
+      if (outcome?.$case === 'execute') {
+        this.#count('execute');
+        const grant = outcome.value;
+        const operation = new RunningOperation(ref, hops, grant);
+        let held: Held = {
+          sentTime: sentTime + fromDuration(grant.waited),
+          grantedMs: fromDuration(grant.lease),
+        };
+        // A grant that came late, or that a resent Begin got again, is partly used up, and counted from the sending may be over
+        // already: then nothing is executed before it is extended.
+        if (performance.now() - held.sentTime >= held.grantedMs / 3) held = await this.#renewed(operation);
+        this.#hold(operation, grant, held);
+        const beganTime = performance.now();
+        let settlement: Settlement;
+        try {
+          settlement = await this.#execute(operation, execute);
+        } finally {
+          metrics.inFlight.add(-1, this.#attributes);
+        }
+        const settledTime = performance.now();
+        try {
+          await this.#store(operation, settlement);
+        } catch (error) {
+          ending = await notStored(this.#guards, this.#spec, this.#trace, operation, settlement, error);
+        } finally {
+          operation.lease?.stop();
+        }
+        const beginMs = beganTime - sentTime - fromDuration(grant.waited);
+        const overheadMs = beginMs + (performance.now() - settledTime);
+        metrics.overhead.record(overheadMs / 1000, this.#attributes);
+      } else if (outcome !== undefined) ending = this.#notExecuted(outcome);
     } catch (error) {
       this.#trace.end(error);
       throw error;
     }
-  }
-
-  #ended(ending: Ending): Ending {
     this.#trace.end();
-    return ending;
+    return conclude(ending);
   }
 
   #begin(request: BeginRequest, deadlineMs: number): Promise<BeginResponse> {
@@ -135,7 +142,7 @@ class Run {
   }
 
   /** Executes though Begin failed, if no coordinator answers and this operation may run without; else throws. */
-  async #runWithout(error: unknown, execute: Execute): Promise<Ending> {
+  async #runWithout(error: unknown, execute: Execute): Promise<void> {
     const { failOpenMs = 0 } = this.#spec;
     if (error instanceof CallError && error.reason === 'KEY_MISMATCH') {
       this.#guards.metrics.mismatches.add(1, this.#attributes);
@@ -150,7 +157,6 @@ class Run {
     } finally {
       this.#guards.metrics.inFlight.add(-1, this.#attributes);
     }
-    return this.#ended(executed);
   }
 
   #unreachableMs(): number {

@@ -7,7 +7,7 @@ import type { Onceward } from './onceward.js';
 import { runInside } from './operation.js';
 import { OperationError } from './operation-error.js';
 import { messagesIn, RecordedStream } from './recorded-stream.js';
-import { runOperation } from './run.js';
+import { endingOf } from './run.js';
 
 type Call = ServerWritableStream<unknown, unknown>;
 
@@ -49,7 +49,7 @@ async function answer(
   const boundBytes = Math.min(method.options.maxStreamBytes ?? defaultStreamBytes, limits.resultBytes);
   const recorded = new RecordedStream(call, method.serialize, boundBytes);
   let own: End = {};
-  const ending = await runOperation(onceward, incoming.spec, async () => {
+  const ending = await endingOf(onceward, incoming.spec, async () => {
     own = await recorded.record(handler);
     return settlementOf(method, own, recorded.payload(), contentType);
   });

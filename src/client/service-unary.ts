@@ -6,7 +6,7 @@ import type { Onceward } from './onceward.js';
 import { runInside } from './operation.js';
 import { metadataNames } from './propagation.js';
 import { failureOf } from './recorded.js';
-import { runOperation } from './run.js';
+import { endingOf } from './run.js';
 
 type Call = Parameters<handleUnaryCall<unknown, unknown>>[0];
 type Answer = End & { readonly reply?: unknown };
@@ -47,7 +47,7 @@ async function answer(
   const incoming = incomingOperation(onceward, method, call, received);
   if (incoming === undefined) return runInside(undefined, () => handle(handler, call));
   let own: Answer = {};
-  const ending = await runOperation(onceward, incoming.spec, async () => {
+  const ending = await endingOf(onceward, incoming.spec, async () => {
     own = await handle(handler, call);
     let payload: Buffer | undefined;
     if (own.failure === undefined) {
