@@ -5,9 +5,11 @@ export interface Queued {
 
 /** Calls in the order they came. One that nobody waits for any more leaves at once, however many there are: a flood times out together. */
 export class SendQueue<Call extends Queued> {
-  /** Undefined where one left. */
+  /** Undefined where one left, or was taken. */
   readonly #calls: (Call | undefined)[] = [];
-  /** Of the first of them. */
+  /** How many were taken that are still in there: to move up all others each time would be dear, when many wait. */
+  #taken = 0;
+  /** Of the first that is in there. */
   #firstPlace = 0;
   #size = 0;
 
@@ -33,15 +35,17 @@ export class SendQueue<Call extends Queued> {
 
   /** Takes calls until there are none, or one is refused. */
   takeWhile(take: (call: Call) => boolean): void {
-    let passed = 0;
-    for (; passed < this.#calls.length; passed += 1) {
-      const call = this.#calls[passed];
+    for (; this.#taken < this.#calls.length; this.#taken += 1) {
+      const call = this.#calls[this.#taken];
       if (call === undefined) continue;
       if (!take(call)) break;
+      this.#calls[this.#taken] = undefined;
       this.#size -= 1;
     }
-    this.#calls.splice(0, passed);
-    this.#firstPlace += passed;
+    if (this.#taken * 2 < this.#calls.length) return;
+    this.#calls.splice(0, this.#taken);
+    this.#firstPlace += this.#taken;
+    this.#taken = 0;
   }
 
   takeAll(): Call[] {
