@@ -1,5 +1,10 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+
+// V8 would put objects of calls among those that live long, and they keep others there (see test/bench/README.md). Said before
+// anything runs that it could judge by.
+setFlagsFromString('--no-allocation-site-pretenuring');
 
 // What the program needs beyond the SDK is not installed with it, as the services that use the SDK don't need it.
 const program = await Promise.all([import('./cli/program.js'), import('./cli/io.js')]).catch(explainMissing);

@@ -2,9 +2,6 @@ import { serving, spawnServe, type ServeProcess } from '../support/child.js';
 import { runCommand } from './run-command.js';
 import { once } from './once.js';
 
-/** As the entry point of deploy/Dockerfile has them. */
-const imageFlags = ['--no-allocation-site-pretenuring'];
-
 /** What is shipped is what is measured, the SDK too: the output of `npm run build`. */
 export const build = once(() => runCommand('npm', ['run', '--silent', 'build']));
 
@@ -15,5 +12,5 @@ export async function startCoordinator(
 ): Promise<ServeProcess> {
   await build();
   const args = ['--database-url', databaseUrl, '--port', '0'];
-  return serving(spawnServe(args, { built: true, nodeFlags: [...imageFlags, ...nodeFlags] }));
+  return serving(spawnServe(args, { built: true, nodeFlags }));
 }
