@@ -6,15 +6,18 @@ export interface LaneOptions<Item, Answer> {
   readonly width: number;
   /** Items of one statement. */
   readonly maxBatch: number;
-  /** Items that may wait; one more is refused with OVERLOADED. */
+  /**
+   * Items that may wait, and bytes of them. An owner may have as many waiting as there is still room for: half when it is alone, a
+   * third beside one that takes all it may. One more is refused with OVERLOADED, and there is always room for those who come next.
+   */
   readonly maxWaiting: number;
-  readonly maxBatchBytes: number;
   readonly maxWaitingBytes: number;
+  readonly maxBatchBytes: number;
   /** What may be in a batch only once; the next item of the same record rides the next batch. */
   readonly recordOf: (item: Item) => string;
   /** Whose item it is: when more waits than a batch takes, all take turns. Default: nobody's. */
   readonly ownerOf?: (item: Item) => string;
-  /** Bytes of an item; a batch carries at most `maxBatchBytes` of them, and `maxWaitingBytes` may wait. */
+  /** Bytes of an item; a batch carries at most `maxBatchBytes` of them, but always an item. */
   readonly bytesOf?: (item: Item) => number;
   /** Does the work: one answer an item, in order; an Error is that item's failure. */
   readonly run: (items: readonly Item[], riders: readonly Rider[]) => Promise<readonly (Answer | Error)[]>;
@@ -59,14 +62,15 @@ export class Lane<Item, Answer> {
   submit(item: Item): Promise<Answer> {
     const { maxWaiting, maxWaitingBytes, bytesOf, ownerOf } = this.#options;
     const bytes = bytesOf?.(item) ?? 0;
-    if (this.#waitingCount >= maxWaiting || this.#waitingBytes + bytes > maxWaitingBytes) {
-      const text = `the store is behind by ${this.#waitingCount} calls (${this.#waitingBytes} bytes)`;
+    const queue = this.#queueOf(ownerOf?.(item) ?? '');
+    const full = queue.size >= maxWaiting - this.#waitingCount;
+    if (full || queue.bytes + bytes > maxWaitingBytes - this.#waitingBytes) {
+      const text = `the store is behind: ${queue.size} calls (${queue.bytes} bytes) wait for it already`;
       return Promise.reject(new OncewardError('OVERLOADED', text, { retryAfterMs: 200 }));
     }
     this.#waitingCount += 1;
     this.#waitingBytes += bytes;
-    const queue = this.#queueOf(ownerOf?.(item) ?? '');
-    if (queue.isEmpty) this.#turns.push(queue);
+    if (queue.size === 0) this.#turns.push(queue);
     return new Promise((resolve, reject) => {
       queue.add({ item, bytes, rider: boarding(), resolve, reject });
       this.#leaveSoon();
@@ -137,7 +141,7 @@ export class Lane<Item, Answer> {
     }
     for (const queue of turns) queue.departed();
     // Who had the first turn now has the last one next time.
-    this.#turns = [...turns.slice(1), ...turns.slice(0, 1)].filter(({ isEmpty }) => !isEmpty);
+    this.#turns = [...turns.slice(1), ...turns.slice(0, 1)].filter(({ size }) => size > 0);
     this.#waitingCount -= batch.length;
     this.#waitingBytes -= bytes;
     return batch;
@@ -161,18 +165,24 @@ export class Lane<Item, Answer> {
 }
 
 /** What one owner has waiting, and its way through it while a batch is put together. */
-class Queue<Waiting> {
+class Queue<Waiting extends { readonly bytes: number }> {
   #waiting: Waiting[] = [];
   /** Stay, as their record is in the batch already. */
   #passedOver: Waiting[] = [];
   #at = 0;
+  #bytes = 0;
 
-  get isEmpty(): boolean {
-    return this.#waiting.length === 0;
+  get size(): number {
+    return this.#waiting.length;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
   }
 
   add(waiting: Waiting): void {
     this.#waiting.push(waiting);
+    this.#bytes += waiting.bytes;
   }
 
   /** The next one that may ride; undefined when there is none or it does not fit. */
@@ -185,6 +195,7 @@ class Queue<Waiting> {
       }
       if (!fits(waiting)) break;
       this.#at += 1;
+      this.#bytes -= waiting.bytes;
       return waiting;
     }
     return undefined;

@@ -25,7 +25,7 @@ export interface RowLaneOptions {
 }
 
 const mebibyte = 1024 * 1024;
-const bounds = { maxWaiting: 10_000, maxBatchBytes: 4 * mebibyte, maxWaitingBytes: 64 * mebibyte };
+const bounds = { maxWaiting: 20_000, maxWaitingBytes: 128 * mebibyte, maxBatchBytes: 4 * mebibyte };
 
 /** A lane that runs one statement over what rides in it. */
 export function rowLane(options: RowLaneOptions): RowLane {

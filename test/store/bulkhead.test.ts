@@ -35,7 +35,7 @@ async function holdUpClaims(holder: Holder): Promise<void> {
 
 const claim = (key: string) => tokenOf(opened.store.claimNew(termsOf(key)));
 
-test('a flood of Begins keeps nobody from finishing, and is shed when it is too much', async () => {
+test('a flood of Begins keeps nobody from finishing, is shed when it is too much, and leaves room for other namespaces', async () => {
   const { store } = opened;
   const tokens = await Promise.all(['complete', 'release', 'beat', 'late'].map(claim));
   const [complete, release, beat, late] = tokens as [bigint, bigint, bigint, bigint];
@@ -48,7 +48,7 @@ test('a flood of Begins keeps nobody from finishing, and is shed when it is too 
     await holdUpClaims(holder);
     const first = Array.from({ length: 1000 }, (_, i) => store.claimNew(termsOf(`flood-${i}`)).then(count));
     await untilBlocked(database, laneWidths.claim);
-    // The lane takes 10,000 beside those under way.
+    // The lane takes 10,000 of one namespace beside those under way.
     const more = Array.from({ length: 9000 }, (_, i) => store.claimNew(termsOf(`more-${i}`)).then(count));
     const rest = Array.from({ length: 1000 }, (_, i) => store.claimNew(termsOf(`rest-${i}`)).then(count));
     const shed = await Promise.all(
@@ -63,6 +63,8 @@ test('a flood of Begins keeps nobody from finishing, and is shed when it is too 
       ),
     );
     expect(new Set(shed)).toEqual(new Set(['waiting', 'OVERLOADED']));
+    const terms = termsOf('elsewhere');
+    const elsewhere = store.claimNew({ ...terms, ref: { ...terms.ref, namespace: 'elsewhere' } });
     const finished = await Promise.all([
       store.finish(finishOf('complete', complete)),
       store.finish(releaseOf('release', release)),
@@ -74,6 +76,7 @@ test('a flood of Begins keeps nobody from finishing, and is shed when it is too 
     expect(answered).toBe(0);
     await untilBlocked(database, laneWidths.claim);
     await holder.rollback();
+    expect((await elsewhere).kind).toBe('granted');
     return Promise.all([...first, ...more, ...rest.map((each) => each.catch(() => undefined))]);
   });
   const granted = flood.filter((answer) => answer?.kind === 'granted').length;

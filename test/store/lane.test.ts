@@ -177,7 +177,7 @@ test('a record is in a batch once; its next item rides the next batch, in order'
 });
 
 test('a full lane refuses with OVERLOADED and when to come again, and takes items again later', async () => {
-  const { lane, end } = scriptedLane({ maxWaiting: 2 });
+  const { lane, end } = scriptedLane({ maxWaiting: 4 });
   void Promise.allSettled(submitAll(lane, 'ab'));
   const refused = { reason: 'OVERLOADED', retryAfterMs: 200 };
   await expect(lane.submit({ record: 'c' })).rejects.toMatchObject(refused);
@@ -193,7 +193,7 @@ test('a full lane refuses with OVERLOADED and when to come again, and takes item
 });
 
 test('a lane full of bytes refuses too, and counts them down as they leave', async () => {
-  const { lane, end } = scriptedLane({ maxWaitingBytes: 100, maxBatchBytes: 60 });
+  const { lane, end } = scriptedLane({ maxWaitingBytes: 200, maxBatchBytes: 60 });
   void lane.submit({ record: 'a', bytes: 60 });
   void lane.submit({ record: 'b', bytes: 40 });
   await expect(lane.submit({ record: 'c', bytes: 1 })).rejects.toMatchObject({ reason: 'OVERLOADED' });
@@ -206,6 +206,20 @@ test('a lane full of bytes refuses too, and counts them down as they leave', asy
   await turn();
   end(2);
   expect(await taken).toBe('c');
+});
+
+test('an owner may have as many waiting as there is room left, so others find some', async () => {
+  const { lane, end } = scriptedLane({ maxWaiting: 12, ownerOf: ({ record }) => record.slice(0, 1) });
+  const submit = (owner: string, count: number) =>
+    Array.from({ length: count }, (_, i) => lane.submit({ record: `${owner}${i}` }));
+  const flood = Promise.allSettled(submit('a', 20));
+  const others = ['b', 'c', 'd'].map((owner) => Promise.all(submit(owner, 1)));
+  const later = Promise.allSettled(submit('a', 1));
+  await turn();
+  end(0);
+  expect(await Promise.all(others)).toEqual([['b0'], ['c0'], ['d0']]);
+  expect((await flood).map(({ status }) => status).lastIndexOf('fulfilled')).toBe(5);
+  expect((await later).map(({ status }) => status)).toEqual(['rejected']);
 });
 
 test("one item's error is its own; a statement's error is everybody's; the lane goes on after both", async () => {
