@@ -17,9 +17,6 @@ export async function fillRecords(databaseUrl: string, count: number, keys: KeyK
   const clients = [new pg.Client(databaseUrl), new pg.Client(databaseUrl)];
   for (const client of clients) await client.connect();
   const [first] = clients;
-  // The fill alone: what is measured later has the settings Postgres ships with.
-  await first?.query(`ALTER SYSTEM SET max_wal_size = '16GB'`);
-  await first?.query('SELECT pg_reload_conf()');
   let begun = 0;
   const worker = async (client: pg.Client) => {
     while (begun < count) {
@@ -32,8 +29,6 @@ export async function fillRecords(databaseUrl: string, count: number, keys: KeyK
   await Promise.all(clients.map(worker));
   await first?.query(`SELECT setval('onceward.fencing_token', ${count + 1})`);
   await first?.query('VACUUM (ANALYZE) onceward.record');
-  await first?.query('ALTER SYSTEM RESET max_wal_size');
-  await first?.query('SELECT pg_reload_conf()');
   await first?.query('CHECKPOINT');
   process.stdout.write('\n');
   for (const client of clients) await client.end();

@@ -9,7 +9,7 @@ import * as hdr from 'hdr-histogram-js';
 import { connectCoordinator } from '../../src/client/coordinator-client.js';
 import { connectOnceward, type Onceward } from '../../src/index.js';
 import { putNamespace } from '../support/namespaces.js';
-import { startScratchPostgres } from '../support/scratch-postgres.js';
+import { startPostgres } from './start-postgres.js';
 import { startLoadGenerator, type LoadGenerator } from './load-generator.js';
 import { median } from './results.js';
 import { sample } from './sample.js';
@@ -65,7 +65,7 @@ async function flood(undo: Undo): Promise<void> {
 }
 
 async function start(undo: Undo): Promise<{ readonly onceward: Onceward; readonly flooding: LoadGenerator }> {
-  const postgres = await startScratchPostgres();
+  const postgres = await startPostgres();
   await undo(() => postgres.stop());
   const { address, stop } = await startCoordinator(postgres.url);
   await undo(stop);

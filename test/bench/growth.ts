@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import pg from 'pg';
-import { startScratchPostgres } from '../support/scratch-postgres.js';
+import { startPostgres } from './start-postgres.js';
 import { compareCost, createSide, printRatio, startSide } from './compare-cost.js';
 import { fillRecords, type KeyKind } from './fill-records.js';
 import { wholeNumber } from './whole-number.js';
@@ -35,7 +35,7 @@ const kinds = values.keys.split(',').map((kind): KeyKind => {
 for (const keys of kinds) await withUndo((undo) => growth(keys, undo));
 
 async function growth(keys: KeyKind, undo: Undo): Promise<void> {
-  const postgres = await startScratchPostgres();
+  const postgres = await startPostgres();
   await undo(() => postgres.stop());
   const urls = {
     base: await createSide(postgres.url, 'base'),

@@ -9,7 +9,7 @@ import { connectCoordinator } from '../../src/client/coordinator-client.js';
 import { connectOnceward, idempotentService, keyed, propagate } from '../../src/index.js';
 import { startServe } from '../support/child.js';
 import { putNamespace } from '../support/namespaces.js';
-import { startScratchPostgres } from '../support/scratch-postgres.js';
+import { startPostgres } from './start-postgres.js';
 import {
   shopMethod,
   shopService,
@@ -25,7 +25,7 @@ const turns = 10;
 
 const undo: (() => unknown)[] = [];
 try {
-  const postgres = await startScratchPostgres();
+  const postgres = await startPostgres();
   undo.push(() => postgres.stop());
   const coordinator = await startServe(postgres.url);
   undo.push(() => coordinator.stop());

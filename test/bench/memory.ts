@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { startScratchPostgres } from '../support/scratch-postgres.js';
+import { startPostgres } from './start-postgres.js';
 import { startLoadGenerator } from './load-generator.js';
 import { startCoordinator } from './start-coordinator.js';
 import { declareNamespace } from './venue.js';
@@ -28,7 +28,7 @@ const inFlight = wholeNumber('in-flight', values['in-flight']);
 await withUndo(memory);
 
 async function memory(undo: Undo): Promise<void> {
-  const postgres = await startScratchPostgres();
+  const postgres = await startPostgres();
   await undo(() => postgres.stop());
   const coordinator = await startCoordinator(postgres.url);
   await undo(() => coordinator.stop());

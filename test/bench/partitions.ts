@@ -1,6 +1,6 @@
 /** `npx tsx test/bench/partitions.ts [options]`: what a cycle costs with 16 partitions against one. */
 import { parseArgs } from 'node:util';
-import { startScratchPostgres } from '../support/scratch-postgres.js';
+import { startPostgres } from './start-postgres.js';
 import { compareCost, createSide, printRatio, startSide } from './compare-cost.js';
 import { wholeNumber } from './whole-number.js';
 import { withUndo } from './with-undo.js';
@@ -19,7 +19,7 @@ const durationMs = wholeNumber('seconds', values.seconds) * 1000;
 const inFlight = wholeNumber('in-flight', values['in-flight']);
 
 await withUndo(async (undo) => {
-  const postgres = await startScratchPostgres();
+  const postgres = await startPostgres();
   await undo(() => postgres.stop());
   const base = await startSide(await createSide(postgres.url, 'base', 1), undo);
   const other = await startSide(await createSide(postgres.url, 'other', partitions), undo);

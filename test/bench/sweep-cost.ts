@@ -7,7 +7,7 @@
 import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { serving, spawnServe, type Child } from '../support/child.js';
-import { startScratchPostgres } from '../support/scratch-postgres.js';
+import { startPostgres } from './start-postgres.js';
 import type { LoadReport } from './contestant.js';
 import { startLoadGenerator, type LoadGenerator } from './load-generator.js';
 import { median, medianRatio } from './results.js';
@@ -30,7 +30,7 @@ const say = (text: string) => void process.stdout.write(`${text}\n`);
 await withUndo(run);
 
 async function run(undo: Undo): Promise<void> {
-  const postgres = await startScratchPostgres({ max_connections: '100', max_wal_size: '8GB' });
+  const postgres = await startPostgres({ max_connections: '100' });
   await undo(() => postgres.stop());
   const start = async (schedule: string) => {
     const child = await serving(

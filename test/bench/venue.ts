@@ -5,7 +5,7 @@ import pg from 'pg';
 import { connectCoordinator } from '../../src/client/coordinator-client.js';
 import type { ServeProcess } from '../support/child.js';
 import { putNamespace } from '../support/namespaces.js';
-import { startScratchPostgres } from '../support/scratch-postgres.js';
+import { startPostgres } from './start-postgres.js';
 import { parentOf } from './cpu.js';
 import { once } from './once.js';
 import { startRedis, type Redis } from './redis.js';
@@ -35,8 +35,8 @@ export async function openVenue(undo: Undo, profileFlags: readonly string[]): Pr
   const folder = await mkdtemp(join(tmpdir(), 'onceward-bench-'));
   await undo(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   const postgres = once(async () => {
-    // 64 clients of pgbench and the pools beside the coordinator; nothing else differs from what Postgres ships.
-    const server = await startScratchPostgres({ max_connections: '150' });
+    // 64 clients of pgbench and the pools beside the coordinator.
+    const server = await startPostgres({ max_connections: '150' });
     await undo(() => server.stop());
     return { url: server.url, ...(await inspect(server.url)) };
   });
@@ -65,7 +65,14 @@ export async function declareNamespace(address: string): Promise<void> {
 async function inspect(url: string): Promise<Omit<VenuePostgres, 'url'>> {
   const client = new pg.Client(url);
   await client.connect();
-  const names = ['fsync', 'full_page_writes', 'synchronous_commit', 'shared_buffers', 'max_wal_size'];
+  const names = [
+    'fsync',
+    'full_page_writes',
+    'synchronous_commit',
+    'shared_buffers',
+    'max_wal_size',
+    'min_wal_size',
+  ];
   const { rows } = await client.query<{ pid: number; version: string; settings: string[] }>(
     `SELECT pg_backend_pid() AS pid, current_setting('server_version') AS version,
        (SELECT array_agg(name || ' = ' || current_setting(name)) FROM unnest($1::text[]) AS name) AS settings`,
