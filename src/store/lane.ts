@@ -8,7 +8,7 @@ export interface LaneOptions<Item, Answer> {
   readonly maxBatch: number;
   /**
    * Items that may wait, and bytes of them. An owner may have as many waiting as there is still room for: half when it is alone, a
-   * third beside one that takes all it may. One more is refused with OVERLOADED, and there is always room for those who come next.
+   * third beside one that takes all it may. One more is refused with OVERLOADED, and who comes next finds room.
    */
   readonly maxWaiting: number;
   readonly maxWaitingBytes: number;
@@ -65,7 +65,8 @@ export class Lane<Item, Answer> {
     const queue = this.#queueOf(ownerOf?.(item) ?? '');
     const full = queue.size >= maxWaiting - this.#waitingCount;
     if (full || queue.bytes + bytes > maxWaitingBytes - this.#waitingBytes) {
-      const text = `the store is behind: ${queue.size} calls (${queue.bytes} bytes) wait for it already`;
+      const own = `${queue.size} of them (${queue.bytes} bytes) of this namespace`;
+      const text = `the store is behind by ${this.#waitingCount} calls (${this.#waitingBytes} bytes), ${own}`;
       return Promise.reject(new OncewardError('OVERLOADED', text, { retryAfterMs: 200 }));
     }
     this.#waitingCount += 1;

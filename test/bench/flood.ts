@@ -9,11 +9,11 @@ import * as hdr from 'hdr-histogram-js';
 import { connectCoordinator } from '../../src/client/coordinator-client.js';
 import { connectOnceward, type Onceward } from '../../src/index.js';
 import { putNamespace } from '../support/namespaces.js';
-import { startPostgres } from './start-postgres.js';
 import { startLoadGenerator, type LoadGenerator } from './load-generator.js';
 import { median } from './results.js';
 import { sample } from './sample.js';
 import { startCoordinator } from './start-coordinator.js';
+import { startPostgres } from './start-postgres.js';
 import { wholeNumber } from './whole-number.js';
 import { withUndo, type Undo } from './with-undo.js';
 

@@ -4,9 +4,9 @@
  */
 import { parseArgs } from 'node:util';
 import pg from 'pg';
-import { startPostgres } from './start-postgres.js';
 import { compareCost, createSide, printRatio, startSide } from './compare-cost.js';
 import { fillRecords, type KeyKind } from './fill-records.js';
+import { startPostgres } from './start-postgres.js';
 import { wholeNumber } from './whole-number.js';
 import { withUndo, type Undo } from './with-undo.js';
 

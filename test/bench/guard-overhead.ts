@@ -9,7 +9,6 @@ import { connectCoordinator } from '../../src/client/coordinator-client.js';
 import { connectOnceward, idempotentService, keyed, propagate } from '../../src/index.js';
 import { startServe } from '../support/child.js';
 import { putNamespace } from '../support/namespaces.js';
-import { startPostgres } from './start-postgres.js';
 import {
   shopMethod,
   shopService,
@@ -17,6 +16,7 @@ import {
   type ChargeReply,
   type ChargeRequest,
 } from '../support/shop-service.js';
+import { startPostgres } from './start-postgres.js';
 
 const calls = Number(process.argv[2] ?? 2000);
 const warmUpCalls = 300;

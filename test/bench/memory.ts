@@ -4,9 +4,9 @@
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { startPostgres } from './start-postgres.js';
 import { startLoadGenerator } from './load-generator.js';
 import { startCoordinator } from './start-coordinator.js';
+import { startPostgres } from './start-postgres.js';
 import { declareNamespace } from './venue.js';
 import { wholeNumber } from './whole-number.js';
 import { withUndo, type Undo } from './with-undo.js';

@@ -1,7 +1,7 @@
 /** `npx tsx test/bench/partitions.ts [options]`: what a cycle costs with 16 partitions against one. */
 import { parseArgs } from 'node:util';
-import { startPostgres } from './start-postgres.js';
 import { compareCost, createSide, printRatio, startSide } from './compare-cost.js';
+import { startPostgres } from './start-postgres.js';
 import { wholeNumber } from './whole-number.js';
 import { withUndo } from './with-undo.js';
 

@@ -7,11 +7,11 @@
 import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { serving, spawnServe, type Child } from '../support/child.js';
-import { startPostgres } from './start-postgres.js';
 import type { LoadReport } from './contestant.js';
 import { startLoadGenerator, type LoadGenerator } from './load-generator.js';
 import { median, medianRatio } from './results.js';
 import { sample } from './sample.js';
+import { startPostgres } from './start-postgres.js';
 import { declareNamespace } from './venue.js';
 import { withUndo, type Undo } from './with-undo.js';
 

@@ -5,12 +5,12 @@ import pg from 'pg';
 import { connectCoordinator } from '../../src/client/coordinator-client.js';
 import type { ServeProcess } from '../support/child.js';
 import { putNamespace } from '../support/namespaces.js';
-import { startPostgres } from './start-postgres.js';
 import { parentOf } from './cpu.js';
 import { once } from './once.js';
 import { startRedis, type Redis } from './redis.js';
 import { sample } from './sample.js';
 import { startCoordinator } from './start-coordinator.js';
+import { startPostgres } from './start-postgres.js';
 import type { Undo } from './with-undo.js';
 
 /** What contestants stand on; each part is started when the first one needs it, and all their data is on one disk. */

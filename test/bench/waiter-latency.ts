@@ -8,8 +8,8 @@ import { durationOf } from '../../src/rpc/duration.js';
 import { beginRequest, counterOf, expectOutcome, refOf, result } from '../support/calls.js';
 import { startServe } from '../support/child.js';
 import { putNamespace } from '../support/namespaces.js';
-import { startPostgres } from './start-postgres.js';
 import { until } from '../support/until.js';
+import { startPostgres } from './start-postgres.js';
 
 /** p99, ms. */
 const bar = 50;
