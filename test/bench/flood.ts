@@ -65,8 +65,7 @@ async function flood(undo: Undo): Promise<void> {
 }
 
 async function start(undo: Undo): Promise<{ readonly onceward: Onceward; readonly flooding: LoadGenerator }> {
-  const postgres = await startPostgres();
-  await undo(() => postgres.stop());
+  const postgres = await startPostgres(undo);
   const { address, stop } = await startCoordinator(postgres.url);
   await undo(stop);
   const connection = connectCoordinator({ address });

@@ -35,8 +35,7 @@ const kinds = values.keys.split(',').map((kind): KeyKind => {
 for (const keys of kinds) await withUndo((undo) => growth(keys, undo));
 
 async function growth(keys: KeyKind, undo: Undo): Promise<void> {
-  const postgres = await startPostgres();
-  await undo(() => postgres.stop());
+  const postgres = await startPostgres(undo);
   const urls = {
     base: await createSide(postgres.url, 'base'),
     other: await createSide(postgres.url, 'other'),

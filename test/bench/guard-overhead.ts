@@ -9,6 +9,7 @@ import { connectCoordinator } from '../../src/client/coordinator-client.js';
 import { connectOnceward, idempotentService, keyed, propagate } from '../../src/index.js';
 import { startServe } from '../support/child.js';
 import { putNamespace } from '../support/namespaces.js';
+import { startScratchPostgres } from '../support/scratch-postgres.js';
 import {
   shopMethod,
   shopService,
@@ -16,7 +17,6 @@ import {
   type ChargeReply,
   type ChargeRequest,
 } from '../support/shop-service.js';
-import { startPostgres } from './start-postgres.js';
 
 const calls = Number(process.argv[2] ?? 2000);
 const warmUpCalls = 300;
@@ -25,7 +25,7 @@ const turns = 10;
 
 const undo: (() => unknown)[] = [];
 try {
-  const postgres = await startPostgres();
+  const postgres = await startScratchPostgres();
   undo.push(() => postgres.stop());
   const coordinator = await startServe(postgres.url);
   undo.push(() => coordinator.stop());

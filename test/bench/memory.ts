@@ -28,8 +28,7 @@ const inFlight = wholeNumber('in-flight', values['in-flight']);
 await withUndo(memory);
 
 async function memory(undo: Undo): Promise<void> {
-  const postgres = await startPostgres();
-  await undo(() => postgres.stop());
+  const postgres = await startPostgres(undo);
   const coordinator = await startCoordinator(postgres.url);
   await undo(() => coordinator.stop());
   await declareNamespace(coordinator.address);

@@ -19,8 +19,7 @@ const durationMs = wholeNumber('seconds', values.seconds) * 1000;
 const inFlight = wholeNumber('in-flight', values['in-flight']);
 
 await withUndo(async (undo) => {
-  const postgres = await startPostgres();
-  await undo(() => postgres.stop());
+  const postgres = await startPostgres(undo);
   const base = await startSide(await createSide(postgres.url, 'base', 1), undo);
   const other = await startSide(await createSide(postgres.url, 'other', partitions), undo);
   const ratio = await compareCost({ base, other, rounds, order: { inFlight, durationMs } });

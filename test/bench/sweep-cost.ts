@@ -30,8 +30,7 @@ const say = (text: string) => void process.stdout.write(`${text}\n`);
 await withUndo(run);
 
 async function run(undo: Undo): Promise<void> {
-  const postgres = await startPostgres({ max_connections: '100' });
-  await undo(() => postgres.stop());
+  const postgres = await startPostgres(undo, { max_connections: '100' });
   const start = async (schedule: string) => {
     const child = await serving(
       spawnServe([

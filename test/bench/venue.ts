@@ -36,9 +36,8 @@ export async function openVenue(undo: Undo, profileFlags: readonly string[]): Pr
   await undo(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   const postgres = once(async () => {
     // 64 clients of pgbench and the pools beside the coordinator.
-    const server = await startPostgres({ max_connections: '150' });
-    await undo(() => server.stop());
-    return { url: server.url, ...(await inspect(server.url)) };
+    const { url } = await startPostgres(undo, { max_connections: '150' });
+    return { url, ...(await inspect(url)) };
   });
   const redis = (durability: 'none' | 'always') =>
     once(async () => {

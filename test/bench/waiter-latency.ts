@@ -8,8 +8,8 @@ import { durationOf } from '../../src/rpc/duration.js';
 import { beginRequest, counterOf, expectOutcome, refOf, result } from '../support/calls.js';
 import { startServe } from '../support/child.js';
 import { putNamespace } from '../support/namespaces.js';
+import { startScratchPostgres } from '../support/scratch-postgres.js';
 import { until } from '../support/until.js';
-import { startPostgres } from './start-postgres.js';
 
 /** p99, ms. */
 const bar = 50;
@@ -18,7 +18,7 @@ const rounds = Number(process.argv[2] ?? 500);
 
 const undo: (() => unknown)[] = [];
 try {
-  const postgres = await startPostgres();
+  const postgres = await startScratchPostgres();
   undo.push(() => postgres.stop());
   const [one, other] = [await connect(postgres.url), await connect(postgres.url)];
   await putNamespace(one, 'test');
