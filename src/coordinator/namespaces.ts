@@ -21,8 +21,8 @@ export class Namespaces {
 
   async load(): Promise<void> {
     const all = await this.#store.listNamespaces();
-    this.#known = new Map();
-    for (const namespace of all) this.#remember(namespace.name, namespace);
+    this.#known = new Map(all.map((namespace) => [namespace.name, namespace]));
+    for (const { name } of all) this.#declared.add(name);
   }
 
   get names(): readonly string[] {
@@ -58,6 +58,7 @@ export class Namespaces {
     const read = this.#store
       .readNamespace(name)
       .then((found) => {
+        if (found !== undefined) this.#declared.add(name);
         // Else the name changed meanwhile, and what was read may be from before.
         if (this.#reads.get(name) === read) this.#remember(name, found);
         return found;
@@ -72,7 +73,6 @@ export class Namespaces {
   #remember(name: string, found: Namespace | undefined): void {
     if (found !== undefined) {
       this.#known.set(name, found);
-      this.#declared.add(name);
       return;
     }
     if (this.#unknown.size >= maxUnknown) this.#unknown.clear();
