@@ -6,6 +6,8 @@ import { logLevels } from './telemetry/log.js';
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const milliseconds = z.coerce.number().int().min(0);
+/** The shortest that a system allows for the path of a Unix socket (macOS), without the NUL. */
+const socketPathBytes = 103;
 const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
 
 /** Every setting, by its name in the file; in the environment `partitionCount` is `ONCEWARD_PARTITION_COUNT`. */
@@ -14,6 +16,14 @@ const schema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1'),
   /** gRPC; 0 takes a free one. */
   port: port.default(7400),
+  /** Unix socket on which gRPC is served as well, for callers on this machine; absent: none. */
+  socket: z
+    .string()
+    .refine(
+      (path) => path !== '' && Buffer.byteLength(path) <= socketPathBytes,
+      `must be a path of 1 to ${socketPathBytes} bytes`,
+    )
+    .optional(),
   /** Health and metrics over HTTP; 0 takes a free one. */
   httpPort: port.default(7401),
   /** Serve in plaintext on an address others can reach. */

@@ -25,7 +25,7 @@ export function clientCommand(name: string, description: string, example: string
   return new Command(name)
     .description(description)
     .addOption(
-      new Option('--address <host:port>', 'where the coordinator is')
+      new Option('--address <host:port>', 'where the coordinator is, or unix:<path>')
         .env('ONCEWARD_ADDRESS')
         .default('127.0.0.1:7400'),
     )

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { loadConfig } from '../config.js';
+import { loadConfig, type Config } from '../config.js';
 import { createLog } from '../telemetry/log.js';
 import { runServer, type RunningServer } from './run-server.js';
 import { givenFlags, withServerOptions } from './serve.js';
@@ -15,7 +15,7 @@ export function devCommand(): Command {
       await untilStopped(createLog(config.logLevel), async (signal) => {
         const server = await runServer(config, createLog(config.logLevel), signal);
         await declareDefault(server);
-        process.stdout.write(welcome(server, config.host));
+        process.stdout.write(welcome(server, config));
         return server;
       });
     });
@@ -32,15 +32,16 @@ async function declareDefault({ coordinator }: RunningServer): Promise<void> {
   );
 }
 
-function welcome(server: RunningServer, host: string): string {
+function welcome(server: RunningServer, { host, socket }: Config): string {
   const { rpcPort, httpPort, dataFolder, postgresVersion, partitionCount } = server;
   const address = rpcPort === 7400 ? '' : ` --address ${host}:${rpcPort}`;
   const run = 'npm run --silent onceward --';
+  const rpc = socket === undefined ? `${host}:${rpcPort}` : `${host}:${rpcPort}, unix:${socket}`;
   const store = dataFolder === undefined ? 'ONCEWARD_DATABASE_URL' : dataFolder;
   return `
 Onceward is ready.
 
-  gRPC   ${host}:${rpcPort}   (plaintext, reflection on)
+  gRPC   ${rpc}   (plaintext, reflection on)
   HTTP   http://${host}:${httpPort}/healthz  /readyz  /metrics
   store  Postgres ${postgresVersion}, ${partitionCount} partitions, data in ${store}
 

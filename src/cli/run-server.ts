@@ -7,7 +7,7 @@ import type { Config } from '../config.js';
 import { startHttpServer, type HttpServer } from '../console/http-server.js';
 import { createCoordinator, type Coordinator } from '../coordinator/coordinator.js';
 import { batchPages } from '../core/page-batch.js';
-import { startRpcServer, type RpcServer } from '../rpc/server.js';
+import { createRpcServer, type RpcServer } from '../rpc/server.js';
 import { isUnreachable } from '../store/failure.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../store/embedded/embedded-postgres.js';
 import { openStore, type OpenStore } from '../store/open-store.js';
@@ -76,9 +76,7 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
     });
     const sampler = startSampler(config, opened, telemetry, log);
     undo.push(() => sampler?.stop() ?? Promise.resolve());
-    const rpc = await listenRpc({ config, coordinator, opened, instanceId, telemetry, log });
-    setServing = rpc.setServing;
-    setReachable(true);
+    const rpc = createRpc({ config, coordinator, opened, instanceId, telemetry, log });
     undo.push(() => {
       setServing(false);
       setServing = () => undefined;
@@ -86,9 +84,12 @@ export async function runServer(config: Config, log: Log, signal?: AbortSignal):
       coordinator.drain();
       return rpc.drain(config.drainTimeoutMs);
     });
+    const rpcPort = await listenRpc(rpc, config);
+    setServing = rpc.setServing;
+    setReachable(true);
     return {
       coordinator,
-      rpcPort: rpc.port,
+      rpcPort,
       httpPort: http.port,
       databaseUrl,
       dataFolder: embedded?.dataFolder,
@@ -194,20 +195,20 @@ function listenHttp(
 ): Promise<HttpServer> {
   const { host, httpPort } = config;
   return startHttpServer({ host, port: httpPort, notReady, metricsText }).catch((error: unknown) => {
-    throw listenError(host, httpPort, '--http-port', error);
+    throw listenError(`${host}:${httpPort}`, '--http-port', error);
   });
 }
 
-function listenRpc(parts: {
+function createRpc(parts: {
   readonly config: Config;
   readonly coordinator: Coordinator;
   readonly opened: OpenStore;
   readonly instanceId: string;
   readonly telemetry: Telemetry;
   readonly log: Log;
-}): Promise<RpcServer> {
+}): RpcServer {
   const { coordinator, instanceId, telemetry, log } = parts;
-  const { host, port, reflection } = parts.config;
+  const { reflection } = parts.config;
   const { facts, schema } = parts.opened;
   const serverInfo = {
     version: programVersion(),
@@ -218,21 +219,28 @@ function listenRpc(parts: {
     schemaVersion: schema.schemaVersion,
     warnings: [...facts.warnings],
   };
-  return startRpcServer({ coordinator, host, port, reflection, serverInfo, telemetry, log }).catch(
-    (error: unknown) => {
-      throw listenError(host, port, '--port', error);
-    },
-  );
+  return createRpcServer({ coordinator, reflection, serverInfo, telemetry, log });
 }
 
-/** A port or address that can't be used, said as what to do about it. */
+async function listenRpc(rpc: RpcServer, { host, port, socket }: Config): Promise<number> {
+  if (socket !== undefined) {
+    await rpc.listenOnSocket(socket).catch((error: unknown) => {
+      throw listenError(socket, '--socket', error);
+    });
+  }
+  return rpc.listen(host, port).catch((error: unknown) => {
+    throw listenError(`${host}:${port}`, '--port', error);
+  });
+}
+
+/** A port, address or socket that can't be used, said as what to do about it. */
 class ListenError extends Error {
   override readonly name = 'ListenError';
 }
 
-function listenError(host: string, port: number, flag: string, cause: unknown): ListenError {
+function listenError(where: string, flag: string, cause: unknown): ListenError {
   const { message } = cause as Error;
   const taken = message.includes('EADDRINUSE');
   const why = taken ? 'is taken, perhaps by another coordinator' : `can't be listened on (${message})`;
-  return new ListenError(`${host}:${port} ${why}; choose another with ${flag}`, { cause });
+  return new ListenError(`${where} ${why}; choose another with ${flag}`, { cause });
 }

@@ -14,17 +14,15 @@ export function serveCommand(): Command {
     .action(async (_options: unknown, command: Command) => {
       const { file, flags } = givenFlags(command);
       const config = loadConfig(file, flags);
+      const { host, socket } = config;
       const log = createLog(config.logLevel);
-      if (!isLoopback(config.host)) {
+      if (!isLoopback(host)) {
         log.warn('INSECURE: plaintext without authentication on an address that other machines can reach');
       }
       await untilStopped(log, async (signal) => {
         const server = await runServer(config, log, signal);
         const { rpcPort, httpPort, postgresVersion, partitionCount, dataFolder } = server;
-        log.info(
-          { host: config.host, rpcPort, httpPort, postgresVersion, partitionCount, dataFolder },
-          'serving',
-        );
+        log.info({ host, rpcPort, socket, httpPort, postgresVersion, partitionCount, dataFolder }, 'serving');
         return server;
       });
     });
@@ -47,6 +45,7 @@ export function withServerOptions(command: Command): Command {
     .option('--config <file>', 'settings in YAML; environment and flags win over it')
     .option('--host <address>', 'address to listen on (default 127.0.0.1)')
     .option('--port <port>', 'gRPC port; 0 takes a free one (default 7400)')
+    .option('--socket <path>', 'Unix socket to serve gRPC on as well, for callers on this machine')
     .option('--http-port <port>', 'port of /healthz, /readyz and /metrics; 0 takes a free one (default 7401)')
     .option('--insecure', 'serve in plaintext on an address that other machines can reach')
     .option('--database-url <url>', 'Postgres 14 to 18 (default: an embedded one)')

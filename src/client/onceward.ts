@@ -6,7 +6,7 @@ import { createCalls, type Calls } from './calls.js';
 import type { Guards } from './operation-spec.js';
 
 export interface OncewardOptions {
-  /** Where the coordinators are: `host:port` each, or gRPC targets like `dns:///coordinator:7400`. Calls go round. */
+  /** Where the coordinators are: `host:port` each, or gRPC targets: `dns:///coordinator:7400`, `unix:/run/onceward.sock`. Calls go round. */
   readonly addresses: readonly string[];
   /** Whose keys these are: the service's or team's name, as declared at the coordinator. */
   readonly namespace: string;

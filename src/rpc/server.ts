@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Server, ServerCredentials, setLogger, type ServerOptions } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
@@ -21,6 +22,7 @@ import { encodeFrame } from './encoded-answer.js';
 import { addReflection } from './reflection.js';
 import { createSessions, type Sessions } from './session.js';
 import { tolerant, UnaryCalls, type CallTools } from './unary.js';
+import { removeLeftSocket } from './unix-socket.js';
 
 const minuteMs = 60_000;
 
@@ -54,9 +56,6 @@ const services = ['', 'onceward.v1.Coordinator', 'onceward.v1.Admin'];
 
 export interface RpcServerOptions {
   readonly coordinator: Coordinator;
-  readonly host: string;
-  /** 0 takes a free one. */
-  readonly port: number;
   readonly reflection: boolean;
   readonly serverInfo: GetServerInfoResponse;
   readonly telemetry: Telemetry;
@@ -64,15 +63,17 @@ export interface RpcServerOptions {
 }
 
 export interface RpcServer {
-  /** The port it listens on. */
-  readonly port: number;
+  /** Takes calls on an address, and tells the port; 0 takes a free one. */
+  readonly listen: (host: string, port: number) => Promise<number>;
+  /** Takes calls on a Unix socket; one that a killed process left there is replaced. */
+  readonly listenOnSocket: (path: string) => Promise<void>;
   /** What grpc.health.v1 answers for every service. */
   readonly setServing: (serving: boolean) => void;
   /** Takes no new calls, answers those under way, and after `boundMs` those left with UNAVAILABLE. */
   drain(boundMs: number): Promise<void>;
 }
 
-export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
+export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { coordinator, log } = options;
   keepLogsTogether(log);
   const calls = callsOf(coordinator);
@@ -100,9 +101,9 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const health = new HealthImplementation(Object.fromEntries(services.map((name) => [name, 'NOT_SERVING'])));
   health.addToServer(server);
   if (options.reflection) addReflection(server);
-  const port = await bind(server, `${options.host}:${options.port}`);
   return {
-    port,
+    listen: (host, port) => bind(server, `${host}:${port}`),
+    listenOnSocket: (path) => bindSocket(server, path),
     setServing: (serving) => {
       for (const name of services) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
     },
@@ -119,18 +120,24 @@ function keepLogsTogether(log: Log): void {
 }
 
 function bind(server: Server, address: string): Promise<number> {
-  return new Promise((resolve, reject) => {
+  return new Promise((bound, failed) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
-      if (error) reject(error);
-      else resolve(port);
+      if (error) failed(error);
+      else bound(port);
     });
   });
 }
 
+/** Looks before it binds: grpc-js does not try an address again that it failed to bind. */
+async function bindSocket(server: Server, path: string): Promise<void> {
+  await removeLeftSocket(path);
+  await bind(server, `unix:${resolve(path)}`);
+}
+
 async function drain(server: Server, unary: UnaryCalls, sessions: Sessions, boundMs: number): Promise<void> {
-  const ended = new Promise<true>((resolve) => {
+  const ended = new Promise<true>((shutDown) => {
     server.tryShutdown(() => {
-      resolve(true);
+      shutDown(true);
     });
   });
   const endedWithin = (ms: number) => Promise.race([ended, sleep(ms, false, { ref: false })]);
