@@ -21,8 +21,7 @@ export async function createSide(serverUrl: string, name: string, partitionCount
 
 /** A coordinator on the database, and the SDK in front of it. */
 export async function startSide(databaseUrl: string, undo: Undo): Promise<LoadGenerator> {
-  const coordinator = await startCoordinator(databaseUrl);
-  await undo(() => coordinator.stop());
+  const coordinator = await startCoordinator(undo, databaseUrl);
   await declareNamespace(coordinator.address);
   const generator = startLoadGenerator('contestants/sdk.ts', [coordinator.address]);
   await undo(() => generator.stop());

@@ -119,7 +119,7 @@ const table = {
     durability: 'nothing is stored',
     takes: ({ mix }) => mix === 'unique',
     start: async (venue) => {
-      const server = startChild(['test/bench/contestants/echo-server.ts']);
+      const server = startChild(['test/bench/contestants/echo-server.ts', join(venue.folder, 'echo.sock')]);
       await venue.undo(() => server.stop());
       const address = await said(server, 'out', /./);
       return contestant(venue, 'contestants/echo.ts', [address], { server: () => cpuMsOf(server.pid) });

@@ -66,8 +66,7 @@ async function flood(undo: Undo): Promise<void> {
 
 async function start(undo: Undo): Promise<{ readonly onceward: Onceward; readonly flooding: LoadGenerator }> {
   const postgres = await startPostgres(undo);
-  const { address, stop } = await startCoordinator(postgres.url);
-  await undo(stop);
+  const { address } = await startCoordinator(undo, postgres.url);
   const connection = connectCoordinator({ address });
   for (const name of [sample.namespace, 'flood']) await putNamespace(connection, name);
   connection.close();

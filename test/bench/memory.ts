@@ -29,8 +29,7 @@ await withUndo(memory);
 
 async function memory(undo: Undo): Promise<void> {
   const postgres = await startPostgres(undo);
-  const coordinator = await startCoordinator(postgres.url);
-  await undo(() => coordinator.stop());
+  const coordinator = await startCoordinator(undo, postgres.url);
   await declareNamespace(coordinator.address);
   const load = startLoadGenerator('contestants/sdk.ts', [coordinator.address]);
   await undo(() => load.stop());

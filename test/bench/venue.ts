@@ -47,8 +47,7 @@ export async function openVenue(undo: Undo, profileFlags: readonly string[]): Pr
     });
   const redises = { none: redis('none'), always: redis('always') };
   const coordinator = once(async () => {
-    const server = await startCoordinator((await postgres()).url, profileFlags);
-    await undo(() => server.stop());
+    const server = await startCoordinator(undo, (await postgres()).url, profileFlags);
     await declareNamespace(server.address);
     return server;
   });

@@ -1,7 +1,8 @@
-/** The least a gRPC server of Node can do. Says its address on standard output. */
+/** The least a gRPC server of Node can do, on the Unix socket it is given. Says its address on standard output. */
 import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
 import { echoMethod } from './echo-method.js';
 
+const [socket = ''] = process.argv.slice(2);
 const server = new Server();
 server.addService(
   { echo: echoMethod },
@@ -10,7 +11,8 @@ server.addService(
       callback(null, request),
   },
 );
-server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
+const address = `unix:${socket}`;
+server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
   if (error) throw error;
-  process.stdout.write(`127.0.0.1:${port}\n`);
+  process.stdout.write(`${address}\n`);
 });
