@@ -40,6 +40,9 @@ export class Pool {
     });
     // Without a listener an idle connection that Postgres closes would end the process.
     this.#pool.on('error', options.onIdleError);
+    // The pool listens only to idle clients. One that breaks while it is lent, or with what it read when it was opened, has this: the
+    // statement that is run on it gets the failure.
+    this.#pool.on('connect', (client) => client.on('error', () => undefined));
   }
 
   /** Lends a connection to `work`; errors of the driver and of Postgres come through as they are. */
@@ -51,10 +54,6 @@ export class Pool {
       warned ||= notice.code === '01000';
     };
     client.on('notice', onNotice);
-    // The pool listens only to idle clients; the statement under way gets the same failure, and without a listener here a
-    // connection that breaks while it is lent would end the process.
-    const onBreak = () => undefined;
-    client.on('error', onBreak);
     const query: Query = async (statement) => {
       const rows =
         typeof statement === 'string'
@@ -75,7 +74,6 @@ export class Pool {
     } finally {
       client.off('notice', onNotice);
       client.release(broken);
-      client.off('error', onBreak);
     }
   }
 

@@ -2,7 +2,9 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { classify } from '../../src/store/failure.js';
 import { Pool, type PoolOptions, type Query } from '../../src/store/pool.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { proxyDatabase } from '../support/proxied-database.js';
 import { until } from '../support/until.js';
+import { answerMarks } from '../support/wire-marks.js';
 
 let database: TestDatabase;
 
@@ -40,6 +42,15 @@ async function failureOf(work: Promise<unknown>): Promise<unknown> {
     (error: unknown) => error,
   );
 }
+
+/** What a server that is stopped says to each connection: an ErrorResponse. */
+const shutDown = (() => {
+  const fields = ['SFATAL', 'C57P01', 'Mterminating connection due to administrator command', ''];
+  const body = Buffer.from(fields.map((field) => `${field}\0`).join(''));
+  const head = Buffer.from('E\0\0\0\0');
+  head.writeInt32BE(4 + body.length, 1);
+  return Buffer.concat([head, body]);
+})();
 
 const kill = (pid: unknown) => database.query('SELECT pg_terminate_backend($1)', [pid]);
 
@@ -83,6 +94,22 @@ describe('a connection', () => {
     await kill(pid);
     await until('the loss is reported', () => idleErrors.length === 1);
     expect(await pool.use(pidOf)).not.toBe(pid);
+  });
+
+  test('that breaks with what it read when it was opened fails its statement, and ends nothing', async () => {
+    const isReady = answerMarks.postgres();
+    let opened = 0;
+    const { url, proxy } = await proxyDatabase(database.url, {
+      onServerData: (chunk) => {
+        if (!isReady(chunk) || opened > 0) return 'pass';
+        opened += 1;
+        return Buffer.concat([chunk, shutDown]);
+      },
+    });
+    onTestFinished(() => proxy.close());
+    const { pool } = openPool({ url });
+    expect(classify(await failureOf(pool.use(pidOf)))).toBe('unknown');
+    expect(await pool.use(pidOf)).toBeTypeOf('number');
   });
 
   test('to a server that turned read-only is given up, so that the next one finds the primary', async () => {

@@ -31,7 +31,8 @@ export interface FaultProxyOptions {
   readonly protocol?: WireProtocol;
   /** Called with every chunk while the proxy passes; a fault other than `pass` goes before random ones. */
   readonly onClientData?: (chunk: Buffer) => ClientFault;
-  readonly onServerData?: (chunk: Buffer) => ServerFault;
+  /** Bytes are forwarded in its stead. */
+  readonly onServerData?: (chunk: Buffer) => ServerFault | Buffer;
   readonly random?: RandomFaults;
 }
 
@@ -226,7 +227,7 @@ function carryAnswers(state: State, link: Link): void {
       cut(link);
       return;
     }
-    forward(link.server, link.client, chunk);
+    forward(link.server, link.client, fault === 'pass' ? chunk : fault);
   });
   link.server.on('end', () => {
     if (!link.stalled) link.client.end();
