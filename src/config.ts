@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { isCronExpression } from './cleanup/schedule.js';
@@ -6,8 +7,9 @@ import { logLevels } from './telemetry/log.js';
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const milliseconds = z.coerce.number().int().min(0);
-/** The shortest that a system allows for the path of a Unix socket (macOS), without the NUL. */
+/** What every system allows for the path of a Unix socket: macOS has the least, 104 with the NUL. */
 const socketPathBytes = 103;
+const socketPathBound = `must be a path of 1 to ${socketPathBytes} bytes`;
 const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
 
 /** Every setting, by its name in the file; in the environment `partitionCount` is `ONCEWARD_PARTITION_COUNT`. */
@@ -19,10 +21,9 @@ const schema = z.strictObject({
   /** Unix socket on which gRPC is served as well, for callers on this machine; absent: none. */
   socket: z
     .string()
-    .refine(
-      (path) => path !== '' && Buffer.byteLength(path) <= socketPathBytes,
-      `must be a path of 1 to ${socketPathBytes} bytes`,
-    )
+    .min(1, socketPathBound)
+    .transform((path) => resolve(path))
+    .refine((path) => Buffer.byteLength(path) <= socketPathBytes, socketPathBound)
     .optional(),
   /** Health and metrics over HTTP; 0 takes a free one. */
   httpPort: port.default(7401),

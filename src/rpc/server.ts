@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Server, ServerCredentials, setLogger, type ServerOptions } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
@@ -65,7 +64,7 @@ export interface RpcServerOptions {
 export interface RpcServer {
   /** Takes calls on an address, and tells the port; 0 takes a free one. */
   readonly listen: (host: string, port: number) => Promise<number>;
-  /** Takes calls on a Unix socket; one that a killed process left there is replaced. */
+  /** Takes calls on a Unix socket, whose path is absolute; one that a killed process left there is replaced. */
   readonly listenOnSocket: (path: string) => Promise<void>;
   /** What grpc.health.v1 answers for every service. */
   readonly setServing: (serving: boolean) => void;
@@ -120,10 +119,10 @@ function keepLogsTogether(log: Log): void {
 }
 
 function bind(server: Server, address: string): Promise<number> {
-  return new Promise((bound, failed) => {
+  return new Promise((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
-      if (error) failed(error);
-      else bound(port);
+      if (error) reject(error);
+      else resolve(port);
     });
   });
 }
@@ -131,13 +130,13 @@ function bind(server: Server, address: string): Promise<number> {
 /** Looks before it binds: grpc-js does not try an address again that it failed to bind. */
 async function bindSocket(server: Server, path: string): Promise<void> {
   await removeLeftSocket(path);
-  await bind(server, `unix:${resolve(path)}`);
+  await bind(server, `unix:${path}`);
 }
 
 async function drain(server: Server, unary: UnaryCalls, sessions: Sessions, boundMs: number): Promise<void> {
-  const ended = new Promise<true>((shutDown) => {
+  const ended = new Promise<true>((resolve) => {
     server.tryShutdown(() => {
-      shutDown(true);
+      resolve(true);
     });
   });
   const endedWithin = (ms: number) => Promise.race([ended, sleep(ms, false, { ref: false })]);

@@ -40,8 +40,8 @@ export class Pool {
     });
     // Without a listener an idle connection that Postgres closes would end the process.
     this.#pool.on('error', options.onIdleError);
-    // The pool listens only to idle clients. One that breaks while it is lent, or with what it read when it was opened, has this: the
-    // statement that is run on it gets the failure.
+    // The pool listens only to idle clients. One may break while it is lent, or by what it read when it was opened, before who asked for
+    // it has it; the statement that is run on it gets the failure.
     this.#pool.on('connect', (client) => client.on('error', () => undefined));
   }
 

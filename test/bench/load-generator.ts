@@ -23,27 +23,26 @@ export function startLoadGenerator(
   nodeFlags: readonly string[] = [],
 ): LoadGenerator {
   const child = startChild([`test/bench/${file}`, ...args], { ipc: true, nodeFlags });
+  // Not `ended`: a child whose channel we closed ourselves never says `close`.
+  const exited = new Promise((resolve) => child.process.once('exit', resolve));
   return {
     pid: child.pid,
     order: async (order) => {
-      const waiting = new AbortController();
-      const { signal } = waiting;
-      const patience = setTimeout(() => waiting.abort(), order.durationMs + orderPatienceMs);
+      const ended = exited.then(() => {
+        throw new Error(`${file} ended; its error is above`);
+      });
+      child.process.send(order);
+      const timeout = new AbortController();
+      const patience = setTimeout(() => timeout.abort(), order.durationMs + orderPatienceMs);
       try {
-        const reported = once(child.process, 'message', { signal });
-        // Not `ended`: a child whose channel we closed ourselves never says `close`.
-        const exited = once(child.process, 'exit', { signal }).then(() => {
-          throw new Error(`${file} ended; its error is above`);
-        });
-        child.process.send(order);
-        const [report] = (await Promise.race([reported, exited])) as [LoadReport];
+        const reported = once(child.process, 'message', { signal: timeout.signal });
+        const [report] = (await Promise.race([reported, ended])) as [LoadReport];
         return report;
       } catch (error) {
-        if (!signal.aborted) throw error;
+        if (!timeout.signal.aborted) throw error;
         throw new Error(`${file} does not answer; --only leaves it out`, { cause: error });
       } finally {
         clearTimeout(patience);
-        waiting.abort();
       }
     },
     stop: async () => {
@@ -51,7 +50,6 @@ export function startLoadGenerator(
       if (process.exitCode !== null || process.signalCode !== null) return;
       // It may be one that stands still while others have their turn.
       child.signal('SIGCONT');
-      const exited = once(process, 'exit');
       if (process.connected) process.disconnect();
       const patience = setTimeout(() => child.signal('SIGKILL'), endPatienceMs);
       await exited;

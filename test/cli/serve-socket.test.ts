@@ -1,8 +1,9 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { guard } from '../../src/client/guard.js';
+import { loadConfig } from '../../src/config.js';
 import { connectTo, serve } from '../support/child-coordinator.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { putNamespace } from '../support/namespaces.js';
@@ -76,7 +77,7 @@ test('what is no socket is left alone, and so is a folder that is not there', as
   );
 });
 
-test('a path of 103 bytes is the longest', async () => {
+test('a path of 103 bytes is the longest, and a relative one is counted from its root', async () => {
   const { folder, args } = await socketOfTest();
   const pathOf = (bytes: number) => join(folder, 's'.repeat(bytes - Buffer.byteLength(folder) - 1));
   const start = (path: string) => serve([...args.slice(0, -1), path]);
@@ -87,4 +88,6 @@ test('a path of 103 bytes is the longest', async () => {
     expect(await refused.ended).toBe(2);
     expect(refused.errors).toEqual(['error: --socket: must be a path of 1 to 103 bytes']);
   }
+  expect(loadConfig(undefined, { socket: 'here.sock' }).socket).toBe(resolve('here.sock'));
+  expect(() => loadConfig(undefined, { socket: 's'.repeat(103) })).toThrow(/103 bytes/);
 });
