@@ -49,11 +49,12 @@ process.on('disconnect', () => process.exit());
 async function charge(request: ChargeRequest): Promise<ChargeResponse> {
   await cardNetwork();
   const operation = currentOperation();
-  if (operation === undefined) return inTransaction(pool, (tx) => insertCharge(tx, request));
   const response = await inTransaction(pool, (tx) =>
-    withReceipt(tx, operation, () => insertCharge(tx, request)),
+    operation === undefined
+      ? insertCharge(tx, request)
+      : withReceipt(tx, operation, () => insertCharge(tx, request)),
   );
-  // Where the service dies here, the charge is committed and nobody knows: the next attempt finds the receipt.
+  // Where the service dies here, the charge is committed and nobody knows: with Onceward the next attempt finds the receipt.
   await cardNetwork();
   return response;
 }
