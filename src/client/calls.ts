@@ -37,7 +37,8 @@ export interface BeginOptions extends CallOptions {
 
 /**
  * The calls of a coordinator, sent again under the same attempt id or token until there is a definite answer or the
- * deadline has passed. Absent request fields take the protocol's defaults. Failures are CallErrors.
+ * deadline has passed. Absent request fields take the protocol's defaults. Failures are CallErrors. When more calls are made than a
+ * coordinator answers, those that waited too long to be answered in time are not sent: RESOURCE_EXHAUSTED.
  */
 export interface Calls {
   begin(request: Partial<BeginRequest>, options?: BeginOptions): Promise<BeginResponse>;

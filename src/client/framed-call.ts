@@ -43,6 +43,8 @@ class FramedCall implements Sending {
   readonly bytes: Uint8Array;
   readonly finishing: boolean;
   place = 0;
+  tryStartTime = 0;
+  tryEndTime = 0;
   readonly #links: Links;
   readonly #resender: Resender;
   readonly #options: FramedCallOptions;
@@ -118,7 +120,9 @@ class FramedCall implements Sending {
     const leftMs = Math.max(1, deadlineTime - now);
     this.#tryMs = tryMsOf(leftMs, this.#links.count, session.failing);
     this.#session = session;
-    this.#deadline = this.#resender.deadlines.enter(this, now + this.#tryMs);
+    this.tryStartTime = now;
+    this.tryEndTime = now + this.#tryMs;
+    this.#deadline = this.#resender.deadlines.enter(this, this.tryEndTime);
     session.send(this);
   }
 
@@ -127,6 +131,15 @@ class FramedCall implements Sending {
     this.#session?.overdue(this);
     this.#session = undefined;
     this.#failed(localError(status.UNAVAILABLE, `no answer within ${Math.round(this.#tryMs)} ms`));
+  }
+
+  tooLate(roundTripMs: number): void {
+    this.#session = undefined;
+    this.#unbound();
+    const text = `not sent: an answer takes ${Math.ceil(roundTripMs)} ms, and too many calls were before it`;
+    const error = localError(status.RESOURCE_EXHAUSTED, text);
+    if (this.tryEndTime < this.#options.deadlineTime) this.#failed(error);
+    else this.#fail(error);
   }
 
   #unbound(): void {

@@ -6,6 +6,7 @@ import {
   SessionResponse,
   type Answer,
 } from '../gen/onceward/v1/coordinator.js';
+import { RoundTrip } from './round-trip.js';
 import { SendQueue, type Queued } from './send-queue.js';
 import { UnderWay } from './under-way.js';
 import { varintBytes, writeVarint } from './varint.js';
@@ -16,14 +17,24 @@ export interface Sending extends Queued {
   readonly bytes: Uint8Array;
   /** Finishing calls go before all others: what they end makes room. */
   readonly finishing: boolean;
+  /** Of the try under way, on `performance.now()`: when it began, and when it is given up. */
+  readonly tryStartTime: number;
+  readonly tryEndTime: number;
   /** Called once a try: with the answer, or with the error that broke the connection. Its effect is then unknown. */
   settle(from: Session, answer: Answer['response'] | ServiceError): void;
+  /** It waited until no answer can be expected in this try's time, and is not sent. */
+  tooLate(roundTripMs: number): void;
 }
 
 /** Bytes of one encoded call: with its frame it fits into a message of 4 MiB, which is what the coordinator takes. */
 export const callBytes = 4 * 1024 * 1024 - 32;
 /** Calls under way on one stream beyond which others than finishing ones are held back; the server stops reading at 1,024. */
 const underWayMax = 768;
+/**
+ * A call that waited longer than an answer takes, until less than so many times that is left, is not sent: it would be answered too
+ * late. The coordinator would work for nobody, and who waits behind it would be late in turn.
+ */
+const roundTripsLeft = 3;
 /** How long frames go by unary calls before the stream is tried again, ms. */
 const unaryMs = 60_000;
 /** How long a coordinator that failed is left out before one call looks again, ms; doubled by each failure. */
@@ -55,6 +66,7 @@ export class Session {
   /** Not sent yet: finishing calls, and all others. */
   readonly #queues = [new SendQueue<Sending>(), new SendQueue<Sending>()] as const;
   readonly #underWay = new UnderWay<Sending>();
+  readonly #roundTrip = new RoundTrip<Sending>();
   #flushing = false;
   /** Came, and not given out yet. */
   #answers: Answer[] = [];
@@ -62,6 +74,7 @@ export class Session {
   /** Since the last answer. */
   #failures = 0;
   #lookAgainTime = 0;
+  #answeredTime = -Infinity;
 
   constructor(client: Client, transport: 'session' | 'unary') {
     this.#client = client;
@@ -94,6 +107,7 @@ export class Session {
   /** A call had no answer in its time: other calls had better go elsewhere. */
   overdue(call: Sending): void {
     this.forget(call);
+    this.#roundTrip.lost(call);
     this.#failed();
   }
 
@@ -141,7 +155,12 @@ export class Session {
   #takeFrame(): Frame {
     const frame: Frame = { calls: [], ids: [] };
     let bytes = 0;
+    const now = performance.now();
     const fits = (call: Sending) => {
+      if (this.#isTooLate(call, now)) {
+        call.tooLate(this.#roundTrip.ms);
+        return true;
+      }
       bytes += call.bytes.length + frameOverheadBytes;
       const { length } = frame.calls;
       const full = length >= limits.callsPerFrame || (length > 0 && bytes > limits.answerBytes);
@@ -149,10 +168,18 @@ export class Session {
       if (full || held) return false;
       frame.calls.push(call);
       frame.ids.push(this.#underWay.add(call));
+      if (!call.finishing) this.#roundTrip.sent(call, now);
       return true;
     };
     for (const queue of this.#queues) queue.takeWhile(fits);
     return frame;
+  }
+
+  /** Of a coordinator that answers: what another one may do in time is not known. */
+  #isTooLate({ finishing, tryStartTime, tryEndTime }: Sending, now: number): boolean {
+    const { ms } = this.#roundTrip;
+    const answers = now - this.#answeredTime < ms;
+    return !finishing && answers && now - tryStartTime > ms && tryEndTime - now < roundTripsLeft * ms;
   }
 
   #open(): ClientDuplexStream<Frame, SessionResponse> {
@@ -178,6 +205,7 @@ export class Session {
 
   #take(answers: readonly Answer[]): void {
     this.#failures = 0;
+    this.#answeredTime = performance.now();
     const before = this.#answers.length;
     for (const answer of answers) this.#answers.push(answer);
     if (before === 0) this.#giveOut();
@@ -185,7 +213,10 @@ export class Session {
 
   #giveOut(most = this.#answersOfTurn()): void {
     for (const { id, response } of this.#answers.splice(0, most)) {
-      this.#underWay.take(Number(id))?.settle(this, response);
+      const call = this.#underWay.take(Number(id));
+      if (call === undefined) continue;
+      this.#roundTrip.answered(call);
+      call.settle(this, response);
     }
     this.#flushSoon();
     if (this.#answers.length > 0) {
@@ -203,6 +234,7 @@ export class Session {
   #broke(stream: unknown, error: ServiceError, inOrder = false): void {
     if (this.#stream !== stream) return;
     this.#giveOut(Infinity);
+    this.#roundTrip.lost();
     this.#stream = undefined;
     this.#writable = true;
     if (error.code === status.UNIMPLEMENTED) this.#unaryUntil = performance.now() + unaryMs;
@@ -221,6 +253,7 @@ export class Session {
         return;
       }
       this.#failed();
+      this.#roundTrip.lost();
       for (const id of frame.ids) this.#underWay.take(id)?.settle(this, error);
     };
     this.#client.makeUnaryRequest(path, encodeFrame, decodeBatch, frame, new Metadata(), options, done);

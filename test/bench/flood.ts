@@ -43,7 +43,7 @@ interface Noticed {
 await withUndo(flood);
 
 async function flood(undo: Undo): Promise<void> {
-  const { onceward, flooding } = await start(undo);
+  const { onceward, flooding, readFinished } = await start(undo);
   const capacity = (await flooding.order({ inFlight: 256, durationMs })).perSecond;
   const rate = Math.round(capacity * factor);
   say(`capacity ${capacity.toFixed(0)} cycles/s; the flood is ${rate}/s`);
@@ -51,30 +51,45 @@ async function flood(undo: Undo): Promise<void> {
   const [unloaded, flooded]: [Noticed[], Noticed[]] = [[], []];
   for (let round = 1; round <= rounds; round += 1) {
     const alone = await callFor(onceward, durationMs);
+    const finished = await readFinished();
     const [beside, report] = await Promise.all([
       callFor(onceward, durationMs),
       flooding.order({ inFlight: 1, durationMs, rate }),
     ]);
+    const finishedPerSecond = ((await readFinished()) - finished - beside.others / 2) / (durationMs / 1000);
     unloaded.push(alone);
     flooded.push(beside);
     say(
-      `round ${round} of ${rounds}: alone ${line(alone)}; beside a flood, ${report.perSecond.toFixed(0)}/s of it answered or given up, ${line(beside)}`,
+      `round ${round} of ${rounds}: alone ${line(alone)}; beside a flood, ${report.perSecond.toFixed(0)}/s of it answered or given up, ${finishedPerSecond.toFixed(0)}/s finished, ${line(beside)}`,
     );
   }
   judge(unloaded, flooded);
 }
 
-async function start(undo: Undo): Promise<{ readonly onceward: Onceward; readonly flooding: LoadGenerator }> {
+interface Started {
+  readonly onceward: Onceward;
+  readonly flooding: LoadGenerator;
+  /** Cycles that the coordinator ever finished. */
+  readonly readFinished: () => Promise<number>;
+}
+
+async function start(undo: Undo): Promise<Started> {
   const postgres = await startPostgres(undo);
   const { address } = await startCoordinator(undo, postgres.url);
   const connection = connectCoordinator({ address });
   for (const name of [sample.namespace, 'flood']) await putNamespace(connection, name);
-  connection.close();
+  await undo(() => {
+    connection.close();
+  });
+  const readFinished = async () => {
+    const { counters } = await connection.admin.getStats({});
+    return Number(counters['complete.done']);
+  };
   const onceward = connectOnceward({ addresses: [address], namespace: sample.namespace });
   await undo(() => onceward.close());
   const flooding = startLoadGenerator('contestants/flood.ts', [address, 'flood']);
   await undo(() => flooding.stop());
-  return { onceward, flooding };
+  return { onceward, flooding, readFinished };
 }
 
 /** A hundred cycles a second, each begun on time whatever is still under way. */

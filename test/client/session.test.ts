@@ -1,6 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
+import type { Calls } from '../../src/client/calls.js';
 import type { Call } from '../../src/gen/onceward/v1/coordinator.js';
+import { Record } from '../../src/gen/onceward/v1/record.js';
 import { refOf, result } from '../support/calls.js';
 import { caught } from '../support/caught.js';
 import { errorWith } from '../support/scripted-coordinator.js';
@@ -74,6 +76,76 @@ describe('frames', () => {
     expect(kinds).toHaveLength(1 + 768 + 1);
     calls.close();
     await Promise.all(looking);
+  });
+});
+
+describe('more than is answered', () => {
+  const roundTripMs = 700;
+  const deadlineMs = 2000;
+
+  /** A coordinator that answered two lookups slowly, and holds as many others back as may be under way. */
+  async function busy(): Promise<{
+    readonly calls: Calls;
+    readonly sentKeys: readonly string[];
+    readonly answerOne: () => void;
+  }> {
+    const sentKeys: string[] = [];
+    const held: (() => void)[] = [];
+    const { address } = await startScriptedSession({
+      frame: ({ calls, answer }) => {
+        for (const { id, request } of calls) {
+          const { key = '' } = (request?.$case === 'lookup' && request.value.ref) || {};
+          sentKeys.push(key);
+          const found = () => answer({ id, response: { $case: 'lookup', value: Record.create() } });
+          if (key === 'slow') setTimeout(found, roundTripMs);
+          else if (key === 'held') held.push(found);
+          else found();
+        }
+      },
+    });
+    const { calls } = connected([address]);
+    for (let i = 0; i < 2; i += 1) await calls.lookup({ ref: refOf('slow') });
+    for (let i = 0; i < 768; i += 1) calls.lookup({ ref: refOf('held') }).catch(() => undefined);
+    await until('as many as may be under way', () => held.length === 768);
+    return { calls, sentKeys, answerOne: () => held.pop()?.() };
+  }
+
+  test('who waited until no answer can come in time is not sent, and told so; who comes after is', async () => {
+    const { calls, sentKeys, answerOne } = await busy();
+    const startTime = performance.now();
+    const late = caught(calls.lookup({ ref: refOf('late') }, { deadlineMs }));
+    await until('it has waited long', () => performance.now() - startTime > roundTripMs + 50);
+    const next = calls.lookup({ ref: refOf('next') }, { deadlineMs });
+    answerOne();
+    await next;
+    const error = await late;
+    expect(error).toMatchObject({ code: status.RESOURCE_EXHAUSTED, fromCoordinator: false });
+    expect(error.message).toMatch(/^not sent: an answer takes 7\d\d ms, and too many calls were before it$/);
+    expect(sentKeys).not.toContain('late');
+  });
+
+  test('of a coordinator that does not answer none is too late', async () => {
+    const { calls } = await busy();
+    const late = caught(calls.lookup({ ref: refOf('late') }, { deadlineMs }));
+    let ended = false;
+    void late.then(() => (ended = true));
+    // Each call that is made is another look at those that wait.
+    await until('its time is over', () => {
+      calls.lookup({ ref: refOf('other') }).catch(() => undefined);
+      return ended;
+    });
+    expect(await late).toMatchObject({ code: status.UNAVAILABLE });
+  });
+
+  test('who has time for another try waits again', async () => {
+    const { calls, sentKeys, answerOne } = await busy();
+    const startTime = performance.now();
+    // A try takes 3 s of it.
+    const patient = calls.lookup({ ref: refOf('patient') }, { deadlineMs: 8000 });
+    await until('its first try is late', () => performance.now() - startTime > 3000 - 2 * roundTripMs);
+    answerOne();
+    await patient;
+    expect(sentKeys.filter((key) => key === 'patient')).toHaveLength(1);
   });
 });
 

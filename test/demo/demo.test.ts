@@ -9,7 +9,7 @@ test('the demo charges every order once with Onceward, and says so', { timeout: 
   const args = ['--import', 'tsx', 'test/demo/demo.ts', '--orders', '80', '--seed', '7'];
   const demo = promisify(execFile)(process.execPath, args, { cwd: root });
   // It fails with what it said so far.
-  const { stdout } = await demo.catch((error: { readonly stdout: string }) => error);
+  const { stdout } = (await demo.catch((error: unknown) => error)) as Awaited<typeof demo>;
   expect(stdout).toContain('Every order was charged once with Onceward.');
   const row = (name: string) => new RegExp(`^${name} +(\\S+) +(\\S+)$`, 'm').exec(stdout)?.slice(1);
   expect(row('charges made')?.[1]).toBe('80');
