@@ -56,7 +56,7 @@ export interface CallTools {
  * Unary answers that are given in one turn of the event loop. A statement answers many calls, and while the next of them are answered
  * the first callers are at work again; else callers, coordinator and store would take turns.
  */
-const answersPerTurn = 8;
+const answersPerTurn = 24;
 
 /** The unary calls of a server. */
 export class UnaryCalls {
