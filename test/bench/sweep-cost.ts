@@ -32,20 +32,19 @@ await withUndo(run);
 async function run(undo: Undo): Promise<void> {
   const postgres = await startPostgres(undo, { max_connections: '100' });
   const start = async (schedule: string) => {
-    const child = await serving(
-      spawnServe([
-        '--database-url',
-        postgres.url,
-        ...(schedule === 'off' ? ['--sampler-schedule', 'off'] : []),
-      ]),
-    );
+    const child = spawnServe([
+      '--database-url',
+      postgres.url,
+      ...(schedule === 'off' ? ['--sampler-schedule', 'off'] : []),
+    ]);
     await undo(() => child.stop());
-    const load = startLoadGenerator('contestants/unary.ts', [child.address]);
+    const { address } = await serving(child);
+    const load = startLoadGenerator('contestants/unary.ts', [address]);
     await undo(() => load.stop());
-    return { child, load };
+    return { child, load, address };
   };
   const without = await start('off');
-  await declareNamespace(without.child.address);
+  await declareNamespace(without.address);
   const client = new pg.Client(postgres.url);
   await client.connect();
   await undo(() => client.end());
