@@ -52,11 +52,13 @@ async function flood(undo: Undo): Promise<void> {
   for (let round = 1; round <= rounds; round += 1) {
     const alone = await callFor(onceward, durationMs);
     const finished = await readFinished();
+    const startTime = performance.now();
     const [beside, report] = await Promise.all([
       callFor(onceward, durationMs),
       flooding.order({ inFlight: 1, durationMs, rate }),
     ]);
-    const finishedPerSecond = ((await readFinished()) - finished - beside.others / 2) / (durationMs / 1000);
+    const elapsedMs = performance.now() - startTime;
+    const finishedPerSecond = (((await readFinished()) - finished - beside.others / 2) / elapsedMs) * 1000;
     unloaded.push(alone);
     flooded.push(beside);
     say(
