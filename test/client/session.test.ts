@@ -81,13 +81,15 @@ describe('frames', () => {
 
 describe('more than is answered', () => {
   const roundTripMs = 700;
-  const deadlineMs = 2000;
+  const deadlineMs = 2500;
 
   /** A coordinator that answered two lookups slowly, and holds as many others back as may be under way. */
   async function busy(): Promise<{
     readonly calls: Calls;
     readonly sentKeys: readonly string[];
     readonly answerOne: () => void;
+    /** How long its slowest answer took, ms. */
+    readonly slowestMs: number;
   }> {
     const sentKeys: string[] = [];
     const held: (() => void)[] = [];
@@ -104,23 +106,28 @@ describe('more than is answered', () => {
       },
     });
     const { calls } = connected([address]);
-    for (let i = 0; i < 2; i += 1) await calls.lookup({ ref: refOf('slow') });
+    let slowestMs = 0;
+    for (let i = 0; i < 2; i += 1) {
+      const startTime = performance.now();
+      await calls.lookup({ ref: refOf('slow') });
+      slowestMs = Math.max(slowestMs, performance.now() - startTime);
+    }
     for (let i = 0; i < 768; i += 1) calls.lookup({ ref: refOf('held') }).catch(() => undefined);
     await until('as many as may be under way', () => held.length === 768);
-    return { calls, sentKeys, answerOne: () => held.pop()?.() };
+    return { calls, sentKeys, answerOne: () => held.pop()?.(), slowestMs };
   }
 
   test('who waited until no answer can come in time is not sent, and told so; who comes after is', async () => {
-    const { calls, sentKeys, answerOne } = await busy();
+    const { calls, sentKeys, answerOne, slowestMs } = await busy();
     const startTime = performance.now();
     const late = caught(calls.lookup({ ref: refOf('late') }, { deadlineMs }));
-    await until('it has waited long', () => performance.now() - startTime > roundTripMs + 50);
+    await until('it has waited long', () => performance.now() - startTime > slowestMs);
     const next = calls.lookup({ ref: refOf('next') }, { deadlineMs });
     answerOne();
     await next;
     const error = await late;
     expect(error).toMatchObject({ code: status.RESOURCE_EXHAUSTED, fromCoordinator: false });
-    expect(error.message).toMatch(/^not sent: an answer takes 7\d\d ms, and too many calls were before it$/);
+    expect(error.message).toMatch(/^not sent: an answer takes \d+ ms, and too many calls were before it$/);
     expect(sentKeys).not.toContain('late');
   });
 
