@@ -53,8 +53,7 @@ class FramedCall implements Sending {
   /** Where the try under way is. */
   #session: Session | undefined;
   #tries = 0;
-  /** How long the try under way may take, ms, and where that is watched. */
-  #tryMs = 0;
+  /** Where it is watched that the try under way ends in time. */
   #deadline: number | undefined;
   /** Until the next try. */
   #timer: NodeJS.Timeout | undefined;
@@ -118,10 +117,9 @@ class FramedCall implements Sending {
     const { session } = this.#links.pick();
     const now = performance.now();
     const leftMs = Math.max(1, deadlineTime - now);
-    this.#tryMs = tryMsOf(leftMs, this.#links.count, session.failing);
     this.#session = session;
     this.tryStartTime = now;
-    this.tryEndTime = now + this.#tryMs;
+    this.tryEndTime = now + tryMsOf(leftMs, this.#links.count, session.failing);
     this.#deadline = this.#resender.deadlines.enter(this, this.tryEndTime);
     session.send(this);
   }
@@ -130,7 +128,8 @@ class FramedCall implements Sending {
     this.#deadline = undefined;
     this.#session?.overdue(this);
     this.#session = undefined;
-    this.#failed(localError(status.UNAVAILABLE, `no answer within ${Math.round(this.#tryMs)} ms`));
+    const waitedMs = Math.round(this.tryEndTime - this.tryStartTime);
+    this.#failed(localError(status.UNAVAILABLE, `no answer within ${waitedMs} ms`));
   }
 
   tooLate(roundTripMs: number): void {
@@ -138,6 +137,7 @@ class FramedCall implements Sending {
     this.#unbound();
     const text = `not sent: an answer takes ${Math.ceil(roundTripMs)} ms, and too many calls were before it`;
     const error = localError(status.RESOURCE_EXHAUSTED, text);
+    // What is too late for this try is too late for another one that ends with it.
     if (this.tryEndTime < this.#options.deadlineTime) this.#failed(error);
     else this.#fail(error);
   }
