@@ -1,8 +1,5 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { startEmbeddedPostgres } from '../../src/store/embedded/embedded-postgres.js';
+import { startScratchPostgres } from './scratch-postgres.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -11,23 +8,9 @@ declare module 'vitest' {
   }
 }
 
-/**
- * One Postgres for the whole run. ONCEWARD_TEST_POSTGRES_BIN names the `bin` folder of another version; default: the
- * embedded one. Durability stays on, as the coordinator insists.
- */
+/** One Postgres for the whole run. Durability stays on, as the coordinator insists. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const dataFolder = await mkdtemp(join(tmpdir(), 'onceward-test-'));
-  // As root the server runs as another user, who must be able to pass.
-  await chmod(dataFolder, 0o711);
-  const binFolder = process.env['ONCEWARD_TEST_POSTGRES_BIN'];
-  const server = await startEmbeddedPostgres({
-    dataFolder: join(dataFolder, 'postgres'),
-    settings: { max_connections: '400', shared_buffers: '256MB' },
-    ...(binFolder === undefined ? {} : { binFolder }),
-  });
+  const server = await startScratchPostgres({ max_connections: '400', shared_buffers: '256MB' });
   project.provide('postgresUrl', server.url);
-  return async () => {
-    await server.stop();
-    await rm(dataFolder, { recursive: true, force: true });
-  };
+  return () => server.stop();
 }

@@ -10,7 +10,10 @@ export interface ScratchPostgres {
   stop(): Promise<void>;
 }
 
-/** An embedded Postgres with data of its own that goes when it stops. Durability stays on. */
+/**
+ * A Postgres with data of its own that goes when it stops. ONCEWARD_TEST_POSTGRES_BIN names the `bin` folder of another one; default:
+ * the embedded one. Durability stays on.
+ */
 export async function startScratchPostgres(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<ScratchPostgres> {
@@ -20,7 +23,12 @@ export async function startScratchPostgres(
   const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 5 });
   let server: EmbeddedPostgres;
   try {
-    server = await startEmbeddedPostgres({ dataFolder: join(folder, 'postgres'), settings });
+    const binFolder = process.env['ONCEWARD_TEST_POSTGRES_BIN'];
+    server = await startEmbeddedPostgres({
+      dataFolder: join(folder, 'postgres'),
+      settings,
+      ...(binFolder === undefined ? {} : { binFolder }),
+    });
   } catch (error) {
     await remove();
     throw error;
