@@ -24,13 +24,14 @@ export function claimFromCache(parts: Parts, question: Question): BeginOutcome |
 
 /**
  * Claims a key or tells what is there, without waiting for its attempt. Single flight: while one Begin of a record is on its
- * way to the store, the others of this process wait for what it finds, and decide on that. Hundreds at once cost one claim.
+ * way to the store, the others of this process wait for what it finds, and decide on that. Hundreds at once cost a few claims.
  */
 export async function claim(parts: Parts, question: Question): Promise<BeginOutcome> {
   const { flights } = parts;
   const { identity } = question;
-  for (;;) {
-    const joined = flights.get(identity);
+  // What it read may be from before this Begin came: the attempt acknowledged meanwhile, the record forgotten.
+  const earlier = flights.get(identity);
+  for (let joined = earlier; ; joined = flights.get(identity)) {
     if (joined === undefined) {
       const flight = fly(parts, question);
       flights.add(identity, flight);
@@ -40,12 +41,16 @@ export async function claim(parts: Parts, question: Question): Promise<BeginOutc
         flights.remove(identity);
       }
     }
-    const seen = (await joined).seen();
+    const landed = await joined;
+    const seen = landed.seen();
     const decision = seen && decideBegin(seen.record, question, seen.nowTime);
-    // A claim needs a flight of its own, and so does a repeated grant: what is left of its lease must have been read
-    // after this request was sent.
-    const answers = decision !== undefined && decision.kind !== 'claim' && decision.kind !== 'same-grant';
-    if (answers) return settled(outcomeOf(parts, question, decision));
+    // A claim needs a flight of its own.
+    if (decision === undefined || decision.kind === 'claim') continue;
+    // What an earlier flight granted was nobody's to end before it landed; but what is left of the lease must have been read after
+    // this request was sent.
+    const grants = 'kind' in landed.outcome && landed.outcome.kind === 'execute';
+    const holds = joined !== earlier || (grants && decision.kind !== 'same-grant');
+    if (holds) return settled(outcomeOf(parts, question, decision));
   }
 }
 
