@@ -14,13 +14,21 @@ export class Namespaces {
   #unknown = new Set<string>();
   /** Reads under way, which all who ask meanwhile share: after a change thousands of calls ask at once. */
   readonly #reads = new Map<string, Promise<Namespace | undefined>>();
+  /** How often something was dropped. */
+  #drops = 0;
 
   constructor(store: KeyStore) {
     this.#store = store;
   }
 
   async load(): Promise<void> {
-    const all = await this.#store.listNamespaces();
+    let all: readonly Namespace[];
+    let drops: number;
+    // What is dropped meanwhile may have been read as it was before.
+    do {
+      drops = this.#drops;
+      all = await this.#store.listNamespaces();
+    } while (drops !== this.#drops);
     this.#known = new Map(all.map((namespace) => [namespace.name, namespace]));
     for (const { name } of all) this.#declared.add(name);
   }
@@ -49,9 +57,18 @@ export class Namespaces {
 
   /** Forgets what it knows of a name, and what is just being read of it; the next `get` reads it. */
   drop(name: string): void {
+    this.#drops += 1;
     this.#known.delete(name);
     this.#unknown.delete(name);
     this.#reads.delete(name);
+  }
+
+  /** Forgets what it knows of all names. */
+  dropAll(): void {
+    this.#drops += 1;
+    this.#known.clear();
+    this.#unknown.clear();
+    this.#reads.clear();
   }
 
   #read(name: string): Promise<Namespace | undefined> {

@@ -94,4 +94,9 @@ export class ReplayCache {
     this.#generation += 1;
     this.#log.remove(identity);
   }
+
+  clear(): void {
+    this.#generation += 1;
+    this.#log.clear();
+  }
 }

@@ -84,6 +84,10 @@ export class ReplayLog {
     if (slot !== undefined) this.#slots[slot] = nowhere;
   }
 
+  clear(): void {
+    this.#slots.fill(nowhere);
+  }
+
   #isKept(position: number): boolean {
     return position !== nowhere && this.#end - position <= this.#log.length;
   }

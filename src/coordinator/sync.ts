@@ -106,6 +106,11 @@ export class Sync {
   }
 
   #apply({ revision, nowTime, fencingToken, actions }: SyncAnswer): void {
+    if (this.#revision === noPast) {
+      // The first poll may be late: what changed before it is told by none.
+      this.#namespaces.dropAll();
+      this.#cache.clear();
+    }
     for (const { action, ref } of actions) {
       if (action === 'put-namespace') this.#namespaces.drop(ref.namespace);
       else this.#cache.remove(identityOf(ref));
