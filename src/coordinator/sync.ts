@@ -6,6 +6,8 @@ import type { ReplayCache } from './replay-cache.js';
 const intervalMs = 200;
 /** Older than this, what is in memory is no longer trusted; with the time of a poll it stays below a second. */
 const freshMs = 700;
+/** A poll without an answer for so long: the store does not answer. */
+const silentMs = 800;
 /** Revisions are far below it: asks where the store is now without any of its past. */
 const noPast = 2n ** 63n - 1n;
 
@@ -91,6 +93,14 @@ export class Sync {
 
   async #pollOnce(): Promise<void> {
     const sentTime = performance.now();
+    let ended = false;
+    // Told while it hangs, as its failure may take as long as a statement may; and after a look at the sockets, where its answer is
+    // when this process was busy.
+    const silence = setTimeout(() => {
+      setImmediate(() => {
+        if (!ended) this.#report(false);
+      });
+    }, silentMs);
     try {
       const answer = await this.#store.sync(this.#revision);
       this.#apply(answer);
@@ -102,6 +112,9 @@ export class Sync {
       // The calls report the store's failures; here it is enough that freshness runs out. A process that is merely
       // busy grows stale too, but it is no reason to send its callers elsewhere.
       if (this.trustedTime() === undefined) this.#report(false);
+    } finally {
+      ended = true;
+      clearTimeout(silence);
     }
   }
 

@@ -84,3 +84,51 @@ test('a policy that changes while the namespaces are loaded is in force', async 
     await put({});
   }
 });
+
+test('a store that says nothing is told as such while it is silent', async () => {
+  const told: boolean[] = [];
+  let silent = false;
+  const coordinator = coordinatorOver(
+    here,
+    { sync: (revision) => (silent ? new Promise(() => undefined) : here.store.sync(revision)) },
+    (reachable) => told.push(reachable),
+  );
+  await coordinator.start();
+  silent = true;
+  try {
+    await until('it was told', () => told.length === 2);
+    expect(told).toEqual([true, false]);
+  } finally {
+    coordinator.stop();
+  }
+});
+
+test('a process that was busy does not take its store for silent', async () => {
+  const told: boolean[] = [];
+  let polls = 0;
+  let asked: (() => void) | undefined;
+  const coordinator = coordinatorOver(
+    here,
+    {
+      sync: async (revision) => {
+        const answered = here.store.sync(revision);
+        asked?.();
+        const answer = await answered;
+        polls += 1;
+        return answer;
+      },
+    },
+    (reachable) => told.push(reachable),
+  );
+  await coordinator.start();
+  try {
+    await new Promise<void>((resolve) => (asked = resolve));
+    const before = polls;
+    // Its answer comes, and nobody looks.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
+    await until('a poll more', () => polls > before + 1);
+    expect(told).toEqual([true]);
+  } finally {
+    coordinator.stop();
+  }
+});
