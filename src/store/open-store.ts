@@ -58,6 +58,8 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
     begin: pool('begin', settings),
     finish: pool('finish', settings),
     operator: pool('operator', {}),
+    sync: pool('sync', {}),
+    namespace: pool('namespace', {}),
   };
   const listener = new Listener(url, connectTimeoutMs);
   const close = async () => {

@@ -28,9 +28,10 @@ type Reads = Pick<
   'readChildren' | 'listRecords' | 'readNamespace' | 'listNamespaces' | 'listAudit' | 'sync'
 >;
 
-/** What operators and background work read: no lanes, a pool of its own. */
-export function operatorReads(pool: Pool): Reads {
-  const rows = (query: PreparedQuery) => translated(pool.use((run) => run(query)));
+/** What operators and background work read: no lanes, pools of their own. */
+export function operatorReads(pools: Readonly<Record<'operator' | 'sync' | 'namespace', Pool>>): Reads {
+  const rows = (query: PreparedQuery, pool: Pool = pools.operator) =>
+    translated(pool.use((run) => run(query)));
   return {
     async readChildren(ref, limit) {
       const found = await rows(queries.readChildren.one({ ...ref, row_limit: limit }));
@@ -55,7 +56,7 @@ export function operatorReads(pool: Pool): Reads {
     },
 
     async readNamespace(name) {
-      const [row] = await rows(queries.readNamespaces.one({ name }));
+      const [row] = await rows(queries.readNamespaces.one({ name }), pools.namespace);
       return row === undefined ? undefined : namespaceOf(row);
     },
 
@@ -69,7 +70,7 @@ export function operatorReads(pool: Pool): Reads {
     },
 
     async sync(revision): Promise<SyncAnswer> {
-      const found = await rows(queries.sync.one({ revision }));
+      const found = await rows(queries.sync.one({ revision }), pools.sync);
       const [first] = found;
       if (first === undefined) throw new Error('the store instance has no row');
       const actions = found

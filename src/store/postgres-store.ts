@@ -30,6 +30,10 @@ export interface StorePools {
   readonly finish: Pool;
   /** Operators' and background work. */
   readonly operator: Pool;
+  /** The poll that memory and health rest on: whatever operators read, it is not held up. */
+  readonly sync: Pool;
+  /** Policies that are not in memory, which every call of their namespace waits for. */
+  readonly namespace: Pool;
 }
 
 const queries = {
@@ -60,7 +64,9 @@ export const laneWidths = {
 export const poolSizes = {
   begin: laneWidths.claim + laneWidths.known * 2 + laneWidths.read * 2 + laneWidths.watch,
   finish: laneWidths.finish + laneWidths.release + laneWidths.heartbeat + laneWidths.finishRead,
-  operator: 3,
+  operator: 2,
+  sync: 1,
+  namespace: 1,
 };
 
 /** Results may be large, and a read can't know: 32 of the largest are 96 MiB. */
@@ -80,7 +86,7 @@ export function createPostgresStore(
   };
 
   return {
-    ...operatorReads(pools.operator),
+    ...operatorReads(pools),
     ...operatorActions(pools.operator, queries.drawTokens),
 
     async claimNew(terms: GrantTerms): Promise<ClaimAnswer> {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ClaimAnswer } from '../../src/core/key-store.js';
 import type { OpenStore } from '../../src/store/open-store.js';
-import { laneWidths } from '../../src/store/postgres-store.js';
+import { laneWidths, poolSizes } from '../../src/store/postgres-store.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { untilBlocked, withHolder, type Holder } from '../support/holder.js';
 import { finishOf, heartbeatOf, openTestStore, releaseOf, termsOf, tokenOf } from '../support/store.js';
@@ -86,6 +86,26 @@ test('a flood of Begins keeps nobody from finishing, is shed when it is too much
     `SELECT count(*)::int AS count FROM onceward.record WHERE key ~ '^(flood|more|rest)-'`,
   );
   expect(row?.count).toBe(granted);
+});
+
+test('reads of operators that hang, and any number of unknown namespaces, do not hold up what memory rests on', async () => {
+  const { store } = opened;
+  const { revision } = await store.sync(0n);
+  await withHolder(database.url, async (holder) => {
+    await holder.query('LOCK TABLE onceward.record IN ACCESS EXCLUSIVE MODE');
+    const reads = Array.from({ length: 10 }, () => store.readChildren(termsOf('parent').ref, 10));
+    await untilBlocked(database, poolSizes.operator);
+    expect(await store.readNamespace('test')).toMatchObject({ name: 'test' });
+    let answered = 0;
+    const unknown = Array.from({ length: 5000 }, (_, i) =>
+      store.readNamespace(`unknown-${i}`).then(() => (answered += 1)),
+    );
+    expect(await store.sync(revision)).toMatchObject({ revision });
+    expect(answered).toBeLessThan(unknown.length);
+    await Promise.all(unknown);
+    await holder.rollback();
+    await Promise.all(reads);
+  });
 });
 
 test('finishing has connections of its own, by name', async () => {
