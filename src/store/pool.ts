@@ -54,22 +54,26 @@ export class Pool {
       warned ||= notice.code === '01000';
     };
     client.on('notice', onNotice);
+    // Also when `work` gets over it: what is still to come on this connection is not for the next one.
+    let broken = false;
     const query: Query = async (statement) => {
-      const rows =
-        typeof statement === 'string'
-          ? (await client.query<QueryRow>(statement)).rows
-          : await execute(client, statement);
-      if (warned) throw new Error('committed locally, but perhaps not replicated');
-      return rows;
+      try {
+        const rows =
+          typeof statement === 'string'
+            ? (await client.query<QueryRow>(statement)).rows
+            : await execute(client, statement);
+        if (warned) throw new Error('committed locally, but perhaps not replicated');
+        return rows;
+      } catch (error) {
+        // A connection to a primary that was demoted stays read-only for ever; a new one finds the new primary.
+        broken ||= classify(error) === 'unknown' || isReadOnly(error);
+        throw error;
+      }
     };
-    let broken = true;
     try {
-      const answer = await work(query);
-      broken = false;
-      return answer;
+      return await work(query);
     } catch (error) {
-      // A connection to a primary that was demoted stays read-only for ever; a new one finds the new primary.
-      broken = classify(error) === 'unknown' || isReadOnly(error);
+      broken ||= classify(error) === 'unknown';
       throw error;
     } finally {
       client.off('notice', onNotice);

@@ -74,6 +74,17 @@ describe('a connection', () => {
     await kill(pid);
   });
 
+  test('is destroyed after a timeout that its work got over', async () => {
+    const { pool } = openPool({ statementTimeoutMs: 300 });
+    const pid = await pool.use(async (query) => {
+      const own = await pidOf(query);
+      expect(classify(await failureOf(query('SELECT pg_sleep(30)')))).toBe('unknown');
+      return own;
+    });
+    expect(await pool.use(pidOf)).not.toBe(pid);
+    await kill(pid);
+  });
+
   test('that is cut under a statement leaves the outcome unknown, and the next one works', async () => {
     const { pool } = openPool();
     const error = await failureOf(
