@@ -97,7 +97,9 @@ export function checkAskedRetention(
   if (askedMs === undefined) return;
   const { resultRetentionMs: min, maxResultRetentionMs: max } = policy;
   const bound = (ms: number) => (ms === Infinity ? 'forever' : `${ms} ms`);
-  if (askedMs < min || askedMs > max) {
+  if (askedMs > limits.retentionMaxMs && askedMs !== Infinity) {
+    violations.add('result_retention', `must be at most ${limits.retentionMaxMs} ms, or forever`);
+  } else if (askedMs < min || askedMs > max) {
     violations.add('result_retention', `must be ${bound(min)} to ${bound(max)} in this namespace`);
   }
 }

@@ -116,6 +116,10 @@ describe('what a call may ask for', () => {
     const forever = completePolicy({ maxResultRetentionMs: Infinity });
     expect(refusal(Infinity, forever)).toBe('');
     expect(refusal(1, forever)).toContain('to forever in this namespace');
+    expect(refusal(3650 * day, forever)).toBe('');
+    expect(refusal(3650 * day + 1, forever)).toBe(
+      'result_retention must be at most 315360000000 ms, or forever',
+    );
   });
 });
 
