@@ -5,8 +5,14 @@ import { z } from 'zod';
 import { isCronExpression } from './cleanup/schedule.js';
 import { logLevels } from './telemetry/log.js';
 
-const port = z.coerce.number().int().min(0).max(65_535);
-const milliseconds = z.coerce.number().int().min(0);
+/** A number, or its text in the environment; an empty text is none, which `Number` would take for 0. */
+const number = (rule: z.ZodNumber) =>
+  z.preprocess((given) => (typeof given === 'string' && given.trim() !== '' ? Number(given) : given), rule);
+const whole = z.number().int().min(0);
+const port = number(whole.max(65_535));
+const milliseconds = (least = 0) => number(whole.min(least));
+/** What a timer counts: a longer one would end at once. */
+const timerMs = (least = 0) => number(whole.min(least).max(2 ** 31 - 1));
 /** What every system allows for the path of a Unix socket: macOS has the least, 104 with the NUL. */
 const socketPathBytes = 103;
 const socketPathBound = `must be a path of 1 to ${socketPathBytes} bytes`;
@@ -37,24 +43,20 @@ const schema = z.strictObject({
   /** Folder of the embedded Postgres; absent: one for this user. */
   dataDir: z.string().min(1).optional(),
   /** Hash partitions, at the first migration only: a power of two. */
-  partitionCount: z.coerce.number().int().optional(),
+  partitionCount: number(z.number().int()).optional(),
   /** Bring the schema up to the program at start; else it must be there. */
   migrate: flag.default(true),
   /** Accept synchronous_commit off or local. */
   relaxedDurability: flag.default(false),
   /** Bound of one statement, ms. */
-  statementTimeoutMs: milliseconds.min(100).default(3000),
+  statementTimeoutMs: timerMs(100).default(3000),
   /** Bound of opening a database connection, ms. */
-  connectTimeoutMs: milliseconds.min(100).default(1500),
+  connectTimeoutMs: timerMs(100).default(1500),
   /** Bound of the drain at a stop, ms. */
-  drainTimeoutMs: milliseconds.default(10_000),
+  drainTimeoutMs: timerMs().default(10_000),
   /** Memory for results that are replayed, bytes; 0: none. */
-  replayCacheBytes: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .default(64 * 1024 * 1024),
-  replayCacheEntries: z.coerce.number().int().min(0).default(100_000),
+  replayCacheBytes: number(whole).default(64 * 1024 * 1024),
+  replayCacheEntries: number(whole).default(100_000),
   /** When expired records are looked for, as a cron expression, with seconds in front; `off` leaves them there. */
   samplerSchedule: z
     .string()
@@ -64,17 +66,17 @@ const schema = z.strictObject({
     )
     .default('*/10 * * * * *'),
   /** Time that the batches of one tick may take in the database, ms. */
-  samplerTimeBudgetMs: milliseconds.min(1).default(1000),
+  samplerTimeBudgetMs: milliseconds(1).default(1000),
   /** Rows that one tick may remove or strip. */
-  samplerRowBudget: z.coerce.number().int().min(1).default(50_000),
+  samplerRowBudget: number(whole.min(1)).default(50_000),
   /** Share of expired rows among those looked at, above which a tick looks at more. */
-  samplerThreshold: z.coerce.number().min(0).max(1).default(0.1),
+  samplerThreshold: number(z.number().min(0).max(1)).default(0.1),
   /** A tick ends when a batch takes longer, ms. */
-  samplerMaxLatencyMs: milliseconds.min(1).default(50),
+  samplerMaxLatencyMs: milliseconds(1).default(50),
   /** A tick ends before it begins while a replica is further behind, ms. */
-  samplerMaxReplicationLagMs: milliseconds.default(10_000),
+  samplerMaxReplicationLagMs: milliseconds().default(10_000),
   /** No expired record stays longer on disk while the sampler runs, ms. */
-  samplerBackstopMs: milliseconds.min(1000).default(24 * 3_600_000),
+  samplerBackstopMs: milliseconds(1000).default(24 * 3_600_000),
   /** Base URL of a collector that takes OTLP over HTTP; absent: no spans, and metrics are not sent. */
   otlpEndpoint: z
     .url({ protocol: /^https?$/, error: 'must begin with http:// or https:// and name a host' })

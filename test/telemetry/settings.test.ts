@@ -48,6 +48,17 @@ test.each([
   );
 });
 
+test.each([
+  ['ONCEWARD_PORT', ''],
+  ['ONCEWARD_REPLAY_CACHE_BYTES', ''],
+  ['ONCEWARD_SAMPLER_THRESHOLD', ' '],
+  ['ONCEWARD_STATEMENT_TIMEOUT_MS', String(2 ** 31)],
+  ['ONCEWARD_CONNECT_TIMEOUT_MS', 'soon'],
+])('%s=%j is refused', (name, value) => {
+  vi.stubEnv(name, value);
+  expect(() => loadConfig(undefined)).toThrow(new RegExp(`^${name}: `));
+});
+
 test('what the command line does not say, the environment says', async () => {
   const database = await createDatabase();
   const env = { ONCEWARD_PROMETHEUS: 'false' };
