@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { loadConfig, type Config } from '../config.js';
+import { addressOf } from '../rpc/address.js';
 import { createLog } from '../telemetry/log.js';
 import { runServer, type RunningServer } from './run-server.js';
 import { givenFlags, withServerOptions } from './serve.js';
@@ -34,15 +35,15 @@ async function declareDefault({ coordinator }: RunningServer): Promise<void> {
 
 function welcome(server: RunningServer, { host, socket }: Config): string {
   const { rpcPort, httpPort, dataFolder, postgresVersion, partitionCount } = server;
-  const address = rpcPort === 7400 ? '' : ` --address ${host}:${rpcPort}`;
+  const address = rpcPort === 7400 ? '' : ` --address ${addressOf(host, rpcPort)}`;
   const run = 'npm run --silent onceward --';
-  const rpc = socket === undefined ? `${host}:${rpcPort}` : `${host}:${rpcPort}, unix:${socket}`;
+  const rpc = socket === undefined ? addressOf(host, rpcPort) : `${addressOf(host, rpcPort)}, unix:${socket}`;
   const store = dataFolder === undefined ? 'ONCEWARD_DATABASE_URL' : dataFolder;
   return `
 Onceward is ready.
 
   gRPC   ${rpc}   (plaintext, reflection on)
-  HTTP   http://${host}:${httpPort}/healthz  /readyz  /metrics
+  HTTP   http://${addressOf(host, httpPort)}/healthz  /readyz  /metrics
   store  Postgres ${postgresVersion}, ${partitionCount} partitions, data in ${store}
 
 Try it in another terminal: execute, complete, replay.

@@ -7,6 +7,7 @@ import type { Config } from '../config.js';
 import { startHttpServer, type HttpServer } from '../console/http-server.js';
 import { createCoordinator, type Coordinator } from '../coordinator/coordinator.js';
 import { batchPages } from '../core/page-batch.js';
+import { addressOf } from '../rpc/address.js';
 import { createRpcServer, type RpcServer } from '../rpc/server.js';
 import { isUnreachable } from '../store/failure.js';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../store/embedded/embedded-postgres.js';
@@ -195,7 +196,7 @@ function listenHttp(
 ): Promise<HttpServer> {
   const { host, httpPort } = config;
   return startHttpServer({ host, port: httpPort, notReady, metricsText }).catch((error: unknown) => {
-    throw listenError(`${host}:${httpPort}`, '--http-port', error);
+    throw listenError(addressOf(host, httpPort), '--http-port', error);
   });
 }
 
@@ -229,7 +230,7 @@ async function listenRpc(rpc: RpcServer, { host, port, socket }: Config): Promis
     });
   }
   return rpc.listen(host, port).catch((error: unknown) => {
-    throw listenError(`${host}:${port}`, '--port', error);
+    throw listenError(addressOf(host, port), '--port', error);
   });
 }
 

@@ -13,6 +13,7 @@ import {
 import { createCallObserver } from '../telemetry/call-observer.js';
 import type { Log } from '../telemetry/log.js';
 import type { Telemetry } from '../telemetry/telemetry.js';
+import { addressOf } from './address.js';
 import { adminMethods } from './admin.js';
 import { answerBatch } from './batch.js';
 import { callFactsWith } from './call-facts.js';
@@ -101,7 +102,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   health.addToServer(server);
   if (options.reflection) addReflection(server);
   return {
-    listen: (host, port) => bind(server, `${host}:${port}`),
+    listen: (host, port) => bind(server, addressOf(host, port)),
     listenOnSocket: (path) => bindSocket(server, path),
     setServing: (serving) => {
       for (const name of services) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
