@@ -6,9 +6,9 @@ import { databaseOf } from './database-of.js';
 import { checkDurability, type StoreFacts } from './durability.js';
 import { Listener } from './listener.js';
 import { checkSchema, migrate, migrationStatus, type MigrationStatus } from './migrate.js';
-import { acceptedPlanning } from './planning.js';
 import { Pool, type SessionSettings } from './pool.js';
 import { createPostgresStore, poolSizes } from './postgres-store.js';
+import { acceptedSettings } from './session-settings.js';
 import { createSweepStore } from './sweep-store.js';
 
 export interface OpenStoreOptions {
@@ -40,7 +40,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
     ? await migrate(url, partitionCount, connectTimeoutMs)
     : await migrationStatus(url, connectTimeoutMs);
   checkSchema(schema, partitionCount);
-  const planning = await acceptedPlanning(url, connectTimeoutMs);
+  const sessions = await acceptedSettings(url, statementTimeoutMs, connectTimeoutMs);
   const pool = (name: keyof typeof poolSizes, settings: SessionSettings) =>
     new Pool({
       url,
@@ -53,13 +53,13 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
         onWarning('an idle database connection was lost', error);
       },
     });
-  const { settings } = planning;
+  const { lanes, others } = sessions;
   const pools = {
-    begin: pool('begin', settings),
-    finish: pool('finish', settings),
-    operator: pool('operator', {}),
-    sync: pool('sync', {}),
-    namespace: pool('namespace', {}),
+    begin: pool('begin', lanes),
+    finish: pool('finish', lanes),
+    operator: pool('operator', others),
+    sync: pool('sync', others),
+    namespace: pool('namespace', others),
   };
   const listener = new Listener(url, connectTimeoutMs);
   const close = async () => {
@@ -67,7 +67,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   };
   try {
     const durability = await checkDurability(pools.operator, options.relaxedDurability);
-    const facts = { ...durability, warnings: [...durability.warnings, ...planning.warnings] };
+    const facts = { ...durability, warnings: [...durability.warnings, ...sessions.warnings] };
     await listener.start();
     const observer = createStatementObserver(options.telemetry ?? noTelemetry, databaseOf(url));
     return {

@@ -124,3 +124,26 @@ test('finishing has connections of its own, by name', async () => {
   });
   expect(pools).toEqual(['onceward finish']);
 });
+
+test('a record that stays locked takes no more connections of Postgres than there are for it', async () => {
+  const impatient = await openTestStore(database.url, { statementTimeoutMs: 200 });
+  const fencingToken = await claim('locked');
+  const counts: number[] = [];
+  await withHolder(database.url, async (holder) => {
+    await holder.query("SELECT FROM onceward.record WHERE key = 'locked' FOR UPDATE");
+    for (let tries = 0; tries < 8; tries += 1) {
+      const error: unknown = await impatient.store
+        .finish(finishOf('locked', fencingToken))
+        .catch((e: unknown) => e);
+      expect(error).toMatchObject({ reason: 'STORE_UNAVAILABLE' });
+      const [row] = await database.query<{ count: number }>(
+        `SELECT count(*)::int AS count FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'onceward finish' AND wait_event_type = 'Lock'`,
+      );
+      counts.push(row?.count ?? NaN);
+    }
+    await holder.rollback();
+  });
+  await impatient.close();
+  expect(Math.max(...counts)).toBeLessThanOrEqual(1);
+});

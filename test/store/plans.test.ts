@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectionConfig } from '../../src/store/pool.js';
-import { planningByKey } from '../../src/store/planning.js';
+import { planningByKey } from '../../src/store/session-settings.js';
 import { migrate } from '../../src/store/migrate.js';
 import { loadStatement, type PreparedQuery, type Row, type Statement } from '../../src/store/statement.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';

@@ -2,7 +2,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import pg from 'pg';
-import { acceptedPlanning, planningByKey } from '../../src/store/planning.js';
+import { acceptedSettings, planningByKey } from '../../src/store/session-settings.js';
 import { connectionConfig } from '../../src/store/pool.js';
 import { loadStatement } from '../../src/store/statement.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
@@ -18,9 +18,9 @@ const rows = Array.from({ length: 20 }, (_, i) => ({ namespace: 'test', scope: '
 test.each(['one', 'many'] as const)(
   '%s: every lane finds records by index, on an empty store too',
   async (form) => {
-    const { settings, warnings } = await acceptedPlanning(database.url, 1000);
+    const { lanes, warnings } = await acceptedSettings(database.url, 3000, 1000);
     expect(warnings).toEqual([]);
-    expect(await planOf(form, settings)).not.toMatch(/Seq Scan on record/);
+    expect(await planOf(form, lanes)).not.toMatch(/Seq Scan on record/);
   },
 );
 
@@ -45,8 +45,12 @@ test('a pooler that refuses start-up settings is lived with, and told of', async
   await once(pooler, 'listening');
   onTestFinished(() => void pooler.close());
   const { port } = pooler.address() as AddressInfo;
-  const { settings, warnings } = await acceptedPlanning(`postgres://user@127.0.0.1:${port}/onceward`, 1000);
-  expect(settings).toEqual({});
+  const { lanes, others, warnings } = await acceptedSettings(
+    `postgres://user@127.0.0.1:${port}/onceward`,
+    3000,
+    1000,
+  );
+  expect([lanes, others]).toEqual([{}, {}]);
   expect(warnings).toEqual([expect.stringContaining('plan_cache_mode = force_generic_plan')]);
 });
 
