@@ -16,9 +16,9 @@ export async function answerBatch(
   const violations = new Violations();
   violations.range('calls', request.calls.length, 1, limits.callsPerFrame, ' calls');
   violations.throwIfAny();
-  const answers = await Promise.all(request.calls.map((call) => answerCall(call, context, 'batch')));
   let bytes = 0;
-  return answers.map((answer) => fit(answer));
+  // Fitted as they come: all of them together may be gigabytes.
+  return Promise.all(request.calls.map((call) => answerCall(call, context, 'batch').then(fit)));
 
   /** An answer that does not fit is asked for again alone: every call may be sent again. */
   function fit(answer: EncodedAnswer): EncodedAnswer {
