@@ -8,6 +8,9 @@ import { checkResult } from './complete.js';
 import { checkReason } from './forget.js';
 import type { CallContext, Parts } from './parts.js';
 
+/** What `resolve.sql` leaves as the attempt of a record that an operator released. */
+const operatorAttemptId = 'operator release';
+
 export type Decision =
   { readonly state: 'COMPLETED' | 'FAILED'; readonly result: Result } | { readonly state: 'RELEASED' };
 
@@ -76,7 +79,9 @@ function checkAlready(
   const { record } = seen;
   const sameResult =
     digest === undefined || ('resultDigest' in record && sameDigest(record.resultDigest, digest));
-  if (record.state === state && sameResult) return;
+  // An owner who gave its lease back decided nothing: attempts that are spent are not forgiven.
+  const byOperator = record.state !== 'RELEASED' || record.attemptId === operatorAttemptId;
+  if (record.state === state && sameResult && byOperator) return;
   const found = stateAt(record, seen.nowTime);
   throw new OncewardError(
     'STATE_CONFLICT',

@@ -246,7 +246,9 @@ export class Model {
       record.state === 'INDETERMINATE' ||
       (record.state === 'IN_PROGRESS' && record.lapsed && record.onLapse === 'PARK');
     if (!open) {
-      if (record.state !== state[decision] || record.result !== result) return error('STATE_CONFLICT');
+      const byOwner = record.state === 'RELEASED' && record.attemptId !== undefined;
+      if (byOwner || record.state !== state[decision] || record.result !== result)
+        return error('STATE_CONFLICT');
       return { text: `${record.state} already=true` };
     }
     record.state = state[decision];

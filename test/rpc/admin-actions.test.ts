@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ResolveRequest } from '../../src/gen/onceward/v1/admin.js';
+import { FailRequest_Kind } from '../../src/gen/onceward/v1/coordinator.js';
 import { OnLapse, State } from '../../src/gen/onceward/v1/record.js';
 import { beginRequest, execute, expectOutcome, refOf, result } from '../support/calls.js';
 import { caught, violatedFields } from '../support/caught.js';
@@ -90,6 +91,21 @@ describe('Resolve', () => {
       expect(expectOutcome(await begin('spent', { ref }), 'indeterminate')).toEqual({ attempt });
       await one.admin.resolve({ ref, decision: release, reason: 'again' });
     }
+  });
+  test('release of what its owner gave back is refused: no attempt would be forgiven', async () => {
+    const { fencingToken } = await execute(one, 'given-back');
+    const kind = FailRequest_Kind.RETRYABLE;
+    await one.coordinator.fail({
+      ref: refOf('given-back'),
+      fencingToken,
+      kind,
+      status: statusOf(14, 'down'),
+    });
+    expect(await caught(resolve('given-back', release))).toMatchObject({
+      reason: 'STATE_CONFLICT',
+      metadata: { state: 'RELEASED' },
+    });
+    expect(await auditOf('given-back')).toEqual([]);
   });
   test('decides only what is indeterminate', async () => {
     await execute(one, 'live');
