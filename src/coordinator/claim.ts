@@ -106,8 +106,10 @@ async function claimKnown(
 function granted(parts: Parts, terms: GrantTerms, grant: Granted, earlier: KeyRecord | undefined): Landed {
   const { fencingToken, attempt } = grant;
   const { leaseMs } = terms;
-  const takeover = earlier?.state === 'IN_PROGRESS';
-  if (takeover) parts.counters.add('begin.execute.takeover', terms.ref.namespace);
+  const lapsed = earlier?.state === 'IN_PROGRESS';
+  if (lapsed) parts.counters.add('begin.execute.takeover', terms.ref.namespace);
+  // Also of an attempt before the last: who gave the lease back since did not find out.
+  const takeover = lapsed || (earlier?.state === 'RELEASED' && earlier.takeover);
   const checkpoint = earlier !== undefined && 'checkpoint' in earlier ? earlier.checkpoint : undefined;
   return {
     outcome: { kind: 'execute', fencingToken, attempt, leaseMs, checkpoint, takeover, waitedMs: 0 },

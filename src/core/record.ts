@@ -35,7 +35,7 @@ export interface InProgressRecord extends AnyRecord {
   readonly state: 'IN_PROGRESS';
   readonly attemptId: string;
   readonly onLapse: OnLapse;
-  /** Granted because an earlier attempt's lease lapsed. */
+  /** An earlier attempt's lease lapsed: its effect may have happened. */
   readonly takeover: boolean;
   readonly leaseExpireTime: number;
   readonly checkpoint: Uint8Array | undefined;
@@ -44,6 +44,8 @@ export interface InProgressRecord extends AnyRecord {
 export interface ReleasedRecord extends AnyRecord {
   readonly state: 'RELEASED';
   readonly attemptId: string;
+  /** An earlier attempt's lease lapsed, and nobody has finished the key since. */
+  readonly takeover: boolean;
   readonly checkpoint: Uint8Array | undefined;
 }
 

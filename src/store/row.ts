@@ -95,7 +95,7 @@ function recordOf(row: RecordRow): KeyRecord {
         checkpoint,
       };
     case 'RELEASED':
-      return { ...common, state: row.state, attemptId: row.attempt_id, checkpoint };
+      return { ...common, state: row.state, attemptId: row.attempt_id, takeover: row.takeover, checkpoint };
     case 'INDETERMINATE':
       return { ...common, state: row.state };
     case 'COMPLETED':

@@ -175,7 +175,7 @@ export class KeyModel {
         };
       case 'released':
         if (attemptId === call.attemptId) return { text: 'error LEASE_LOST' };
-        return this.#grant(life, false, call, at);
+        return this.#grant(life, takeover, call, at);
       case 'parked':
         return { text: `indeterminate attempt=${attempt}` };
       case 'kept':
@@ -290,7 +290,7 @@ export class KeyModel {
   #resolve(phase: Phase, { decision, payload }: KeyCall & { verb: 'resolve' }, at: Span): Expected {
     if (phase !== 'parked') return { text: 'error STATE_CONFLICT' };
     // The operator is nobody's attempt.
-    const life: Life = { ...this.#life, token: undefined, attemptId: '' };
+    const life: Life = { ...this.#life, token: undefined, attemptId: '', takeover: false };
     if (decision === 'release') {
       return { text: 'RELEASED already=false', next: () => this.#released(life, at) };
     }

@@ -166,7 +166,7 @@ export class Model {
       superseded: false,
       onLapse: last ? 'PARK' : asked,
       lapsed: false,
-      takeover: earlier?.state === 'IN_PROGRESS',
+      takeover: earlier?.state === 'IN_PROGRESS' || (earlier?.state === 'RELEASED' && earlier.takeover),
       checkpoint: earlier?.checkpoint,
       sequence: 0,
       result: undefined,
@@ -255,6 +255,7 @@ export class Model {
     record.result = result;
     supersede(record);
     record.attemptId = undefined;
+    record.takeover = false;
     if (decision === 'release') record.forgiven = record.attempt;
     return { text: `${record.state} already=false` };
   }

@@ -109,6 +109,17 @@ export const seededBugs: readonly SeededBug[] = [
     }),
   },
   {
+    name: 'who comes after a release is not told of the lapse before it',
+    around: (real) => {
+      let released = false;
+      return onAnswer(real, (_, answer) => {
+        if (answer.text.startsWith('RELEASED')) released = true;
+        if (!released || !answer.text.startsWith('execute')) return answer;
+        return { ...answer, text: answer.text.replace('takeover=true', 'takeover=false') };
+      });
+    },
+  },
+  {
     name: 'the checkpoint is lost at a takeover',
     around: (real) =>
       onAnswer(real, (_, answer) => ({

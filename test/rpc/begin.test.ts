@@ -90,6 +90,15 @@ describe('execute', () => {
     expect(next).toMatchObject({ attempt: 2, takeover: false, checkpoint: Buffer.from('half') });
     expect(next.fencingToken).toBeGreaterThan(fencingToken);
   });
+  test('who comes after a lease that was given back is told of a lapse before it', async () => {
+    await execute(one, 'lapsed-before');
+    await lapse(setup.database, 'lapsed-before');
+    const { fencingToken } = await execute(one, 'lapsed-before');
+    const ref = refOf('lapsed-before');
+    const status = { code: 14, message: '', details: Buffer.alloc(0) };
+    await one.coordinator.fail({ ref, fencingToken, kind: 2, status });
+    expect(await execute(one, 'lapsed-before')).toMatchObject({ attempt: 3, takeover: true });
+  });
   test('a late copy of the Begin whose attempt gave its lease back is refused', async () => {
     const attemptId = randomUUID();
     const { fencingToken } = await execute(one, 'late-copy', { attemptId });

@@ -38,7 +38,14 @@ export function inProgress(more: Partial<InProgressRecord> = {}): InProgressReco
 }
 
 export function released(more: Partial<ReleasedRecord> = {}): ReleasedRecord {
-  return { ...common, state: 'RELEASED', attemptId: 'attempt-a', checkpoint: undefined, ...more };
+  return {
+    ...common,
+    state: 'RELEASED',
+    attemptId: 'attempt-a',
+    takeover: false,
+    checkpoint: undefined,
+    ...more,
+  };
 }
 
 export function indeterminate(more: Partial<IndeterminateRecord> = {}): IndeterminateRecord {

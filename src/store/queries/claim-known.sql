@@ -9,7 +9,7 @@ SET
   state = 'IN_PROGRESS',
   on_lapse = i.on_lapse,
   watched = false,
-  takeover = NOT i.renew AND r.state = 'IN_PROGRESS',
+  takeover = NOT i.renew AND (r.takeover OR r.state = 'IN_PROGRESS'),
   attempt = CASE WHEN i.renew THEN 1 ELSE r.attempt + 1 END,
   attempts_forgiven = CASE WHEN i.renew THEN 0 ELSE r.attempts_forgiven END,
   fencing_token = greatest(i.new_token, r.fencing_token + 1),

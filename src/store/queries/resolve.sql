@@ -9,6 +9,7 @@ SET
   attempts_forgiven = CASE WHEN i.state = 'RELEASED' THEN r.attempt ELSE r.attempts_forgiven END,
   -- The operator is nobody's attempt: no caller's attempt_id can equal this one, which has a space.
   attempt_id = CASE WHEN i.state = 'RELEASED' THEN 'operator release' END,
+  takeover = false,
   lease_expire_time = NULL,
   checkpoint = CASE WHEN i.state = 'RELEASED' THEN r.checkpoint END,
   finish_time = CASE WHEN i.state <> 'RELEASED' THEN now() END,
