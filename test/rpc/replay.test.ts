@@ -213,6 +213,21 @@ describe('retention', () => {
     }
     expect(await setup.database.query(`SELECT FROM onceward.record WHERE key = 'outside-begin'`)).toEqual([]);
   });
+  test('asked by Begin is lengthened by a policy that is longer at the finish', async () => {
+    const put = (ms: number) =>
+      putNamespace(one, 'lengthened', {
+        resultRetention: retention(ms),
+        maxResultRetention: retention(day),
+        defaultLease: duration(second),
+      });
+    await put(second);
+    const ref = refOf('lengthened', 'lengthened');
+    const { fencingToken } = await execute(one, '', { ref, resultRetention: retention(2 * second) });
+    await put(day);
+    const { expireTime } = await one.coordinator.complete({ ref, fencingToken, result: result('x') });
+    const { finishTime } = await replays('lengthened', 'lengthened');
+    expect((expireTime?.getTime() ?? 0) - (finishTime?.getTime() ?? 0)).toBe(day);
+  });
   test('is fixed at the finish: a later policy changes no promise', async () => {
     const put = (ms: number) =>
       putNamespace(one, 'changing', { resultRetention: retention(ms), defaultLease: duration(second) });

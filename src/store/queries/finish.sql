@@ -11,10 +11,10 @@ SET
   checkpoint = NULL,
   finish_time = now(),
   result_expire_time = onceward.after(
-    coalesce(i.asked_result_retention_ms, r.result_retention_ms, i.policy_result_retention_ms)
+    coalesce(i.asked_result_retention_ms, greatest(r.result_retention_ms, i.policy_result_retention_ms))
   ),
   record_expire_time = onceward.after(
-    coalesce(i.asked_result_retention_ms, r.result_retention_ms, i.policy_result_retention_ms)
+    coalesce(i.asked_result_retention_ms, greatest(r.result_retention_ms, i.policy_result_retention_ms))
     + i.tombstone_retention_ms
   ),
   result_code = i.result_code,

@@ -14,11 +14,11 @@ SET
   checkpoint = CASE WHEN i.state = 'RELEASED' THEN r.checkpoint END,
   finish_time = CASE WHEN i.state <> 'RELEASED' THEN now() END,
   result_expire_time = CASE
-    WHEN i.state <> 'RELEASED' THEN onceward.after(coalesce(r.result_retention_ms, i.result_retention_ms))
+    WHEN i.state <> 'RELEASED' THEN onceward.after(greatest(r.result_retention_ms, i.result_retention_ms))
   END,
   record_expire_time = onceward.after(CASE
     WHEN i.state = 'RELEASED' THEN i.abandoned_retention_ms
-    ELSE coalesce(r.result_retention_ms, i.result_retention_ms) + i.tombstone_retention_ms
+    ELSE greatest(r.result_retention_ms, i.result_retention_ms) + i.tombstone_retention_ms
   END),
   result_code = i.result_code,
   result_digest = i.result_digest,

@@ -213,7 +213,7 @@ export interface CompleteRequest {
     | undefined;
   /**
    * How long it shall be replayed; between the namespace's `result_retention` and `max_result_retention`. Absent: what
-   * Begin asked for, else the namespace's.
+   * Begin asked for, and at least the namespace's.
    */
   resultRetention: Retention | undefined;
 }
