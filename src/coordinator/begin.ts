@@ -22,6 +22,7 @@ export async function begin(parts: Parts, request: BeginRequest, call: CallConte
     let outcome = claimFromCache(parts, question) ?? (await claim(parts, question));
     if (outcome.kind === 'in_progress') outcome = await waited(parts, question, outcome, call, stay);
     parts.counters.add(`begin.${outcome.kind}`, ref.namespace);
+    if (question.found.incomparable) parts.counters.add('begin.fingerprint_incomparable', ref.namespace);
     ended = stay.waits && call.signal.aborted ? 'left' : outcome.kind;
     return outcome;
   } finally {

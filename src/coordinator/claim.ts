@@ -18,6 +18,7 @@ export function claimFromCache(parts: Parts, question: Question): BeginOutcome |
   if (replay === undefined || replay.record.resultExpireTime <= nowTime) return undefined;
   const mismatch = findMismatch(replay.record, question);
   if (mismatch !== undefined) return settled(outcomeOf(parts, question, { kind: 'refuse', error: mismatch }));
+  noteFingerprint(replay.record, question);
   parts.counters.add('begin.replay.cached', question.ref.namespace);
   return replay;
 }
@@ -43,14 +44,17 @@ export async function claim(parts: Parts, question: Question): Promise<BeginOutc
     }
     const landed = await joined;
     const seen = landed.seen();
-    const decision = seen && decideBegin(seen.record, question, seen.nowTime);
+    if (seen === undefined) continue;
+    const decision = decideBegin(seen.record, question, seen.nowTime);
     // A claim needs a flight of its own.
-    if (decision === undefined || decision.kind === 'claim') continue;
+    if (decision.kind === 'claim') continue;
     // What an earlier flight granted was nobody's to end before it landed; but what is left of the lease must have been read after
     // this request was sent.
     const grants = 'kind' in landed.outcome && landed.outcome.kind === 'execute';
     const holds = joined !== earlier || (grants && decision.kind !== 'same-grant');
-    if (holds) return settled(outcomeOf(parts, question, decision));
+    if (!holds) continue;
+    noteFingerprint(seen.record, question);
+    return settled(outcomeOf(parts, question, decision));
   }
 }
 
@@ -70,11 +74,12 @@ async function fly(parts: Parts, question: Question): Promise<Landed> {
       continue;
     }
     const decision = decideBegin(answer.record, question, answer.nowTime);
+    // A new life has the fingerprint of its own Begin.
+    if (decision.kind !== 'claim' || decision.claim !== 'renew') noteFingerprint(answer.record, question);
     if (decision.kind !== 'claim') {
       const outcome = outcomeOf(parts, question, decision);
       if ('kind' in outcome && outcome.kind === 'replay')
         cache.put(question.identity, outcome.record, generation);
-      countFingerprint(parts, answer.record, question);
       return { outcome, seen: () => answer };
     }
     const landed = await claimKnown(parts, question, answer.record, decision.claim);
@@ -202,9 +207,7 @@ function keyTooOld(): OncewardError {
   );
 }
 
-function countFingerprint(parts: Parts, record: KeyRecord, { fingerprint }: Question): void {
-  const bothGiven = record.fingerprint !== undefined && fingerprint !== undefined;
-  if (bothGiven && compareFingerprints(record.fingerprint, fingerprint) === 'incomparable') {
-    parts.counters.add('begin.fingerprint_incomparable', record.ref.namespace);
-  }
+function noteFingerprint(record: Pick<KeyRecord, 'fingerprint'>, { fingerprint, found }: Question): void {
+  if (record.fingerprint === undefined || fingerprint === undefined) return;
+  if (compareFingerprints(record.fingerprint, fingerprint) === 'incomparable') found.incomparable = true;
 }

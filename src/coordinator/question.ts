@@ -30,6 +30,8 @@ export interface Question extends BeginQuestion {
   readonly leaseMs: number;
   readonly request: BeginRequest;
   readonly policy: Policy;
+  /** What is to be counted once, however often the question is asked. */
+  readonly found: { incomparable: boolean };
 }
 
 /** What of a Begin is wrong whatever its namespace says is thrown here. */
@@ -69,6 +71,7 @@ export function questionOf(request: BeginRequest, ref: KeyRef, policy: Policy): 
     leaseMs,
     request,
     policy,
+    found: { incomparable: false },
   };
 }
 

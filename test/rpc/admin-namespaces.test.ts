@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { counterNames } from '../../src/telemetry/counters.js';
 import type { Policy } from '../../src/gen/onceward/v1/admin.js';
 import { OnLapse } from '../../src/gen/onceward/v1/record.js';
-import { beginRequest, execute, refOf, result } from '../support/calls.js';
+import { beginRequest, counterOf, execute, refOf, result } from '../support/calls.js';
 import { caught, violatedFields } from '../support/caught.js';
 import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
 import { putNamespace } from '../support/namespaces.js';
@@ -200,5 +200,27 @@ describe('GetStats', () => {
     expect(partitions).toHaveLength(16);
     expect(partitions[0]?.name).toBe('record_0000');
     expect(partitions.every(({ totalBytes }) => totalBytes > 0n)).toBe(true);
+  });
+  test('counts a Begin once whose fingerprint is of another version, wherever it is answered from', async () => {
+    const of = (version: number) => ({ fingerprint: { version, digest: Buffer.from('digest') } });
+    const counted = () => counterOf(one, 'begin.fingerprint_incomparable');
+    const before = await counted();
+    const { fencingToken } = await execute(one, 'versions', of(1));
+    await Promise.all(
+      Array.from({ length: 20 }, () => one.coordinator.begin(beginRequest('versions', of(2)))),
+    );
+    expect(await counted()).toBe(before + 20n);
+    await one.coordinator.complete({ ref: refOf('versions'), fencingToken, result: result('x') });
+    // Read, or kept.
+    for (let i = 0; i < 5; i += 1) await one.coordinator.begin(beginRequest('versions', of(2)));
+    expect(await counted()).toBe(before + 25n);
+    await execute(one, 'versions-lapsed', of(1));
+    await lapse(setup.database, 'versions-lapsed');
+    await execute(one, 'versions-lapsed', of(2));
+    expect(await counted()).toBe(before + 26n);
+    await one.coordinator.begin(beginRequest('versions-lapsed', { ...of(1), wait: duration(1500) }));
+    expect(await counted()).toBe(before + 26n);
+    await one.coordinator.begin(beginRequest('versions-lapsed', { ...of(2), wait: duration(1500) }));
+    expect(await counted()).toBe(before + 27n);
   });
 });
