@@ -1,4 +1,5 @@
-import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { appendHeaders, headOf, setHead, valuesOf, type Head } from './http-head.js';
 import { bodiless, type HttpAnswer } from './http-message.js';
 
 export type HeldEnd =
@@ -7,12 +8,6 @@ export type HeldEnd =
   | { readonly kind: 'thrown' | 'destroyed'; readonly error: unknown };
 
 type Callback = (error?: Error | null) => void;
-
-interface Head {
-  readonly status: number;
-  readonly message: string;
-  readonly headers: OutgoingHttpHeaders;
-}
 
 /**
  * Takes over a response in front of its handler: holds it back up to a bound, and lets it flow beyond. It stays the same object, because
@@ -233,34 +228,6 @@ export function sendAnswer(response: ServerResponse, { status, headers, body }: 
     seen.add(name);
   }
   response.end(body);
-}
-
-function headOf(response: ServerResponse): Head {
-  const { statusCode: status, statusMessage: message } = response;
-  return { status, message, headers: { ...response.getHeaders() } };
-}
-
-function setHead(response: ServerResponse, { status, message, headers }: Head): void {
-  response.statusCode = status;
-  response.statusMessage = message;
-  for (const name of response.getHeaderNames()) {
-    if (headers[name] === undefined) response.removeHeader(name);
-  }
-  for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && response.getHeader(name) !== value) response.setHeader(name, value);
-  }
-}
-
-/** A list has names and values in turn, or in pairs, and may repeat a name. */
-function appendHeaders(response: ServerResponse, list: readonly unknown[]): void {
-  const flat = Array.isArray(list[0]) ? list.flat(1) : list;
-  const entries = flat.flatMap((name, i) => (i % 2 === 0 ? [[String(name), flat[i + 1]] as const] : []));
-  for (const [name] of entries) response.removeHeader(name);
-  for (const [name, value] of entries) response.appendHeader(name, value as string | string[]);
-}
-
-function valuesOf(value: OutgoingHttpHeader | undefined): readonly string[] {
-  return (Array.isArray(value) ? value : [value ?? '']).map(String);
 }
 
 /** The forms of write and end. A chunk is copied: its owner may use it again. */
