@@ -25,7 +25,8 @@ export class HeldResponse {
   #chunksStatus = 0;
   #end: Head | undefined;
   #endCallback: Callback | undefined;
-  #closed = false;
+  #left = false;
+  #destroyed = false;
   /** The bound is passed: what is written goes out at once. */
   flows = false;
 
@@ -83,6 +84,7 @@ export class HeldResponse {
 
   #takeOver(resolve: (end: HeldEnd) => void): void {
     const response = this.#response;
+    const kind = Object.getPrototypeOf(response) as object;
     const held = {
       write: { value: (...args: unknown[]) => this.#write(args), writable: true },
       end: {
@@ -96,6 +98,7 @@ export class HeldResponse {
       flushHeaders: { value: () => undefined, writable: true },
       destroy: {
         value: (error?: Error) => {
+          this.#destroyed = true;
           resolve({ kind: 'destroyed', error: error ?? new Error('the handler destroyed its response') });
           return this.#real.destroy(error);
         },
@@ -105,6 +108,11 @@ export class HeldResponse {
       // Until its end an error may still become another answer.
       headersSent: { get: () => this.flows || this.#end !== undefined },
       writableEnded: { get: () => this.#end !== undefined },
+      // What begins to pipe to it looks at these: a closed one fails it, and for the `drain` of one that left it would wait for ever.
+      closed: { get: () => this.#destroyed },
+      writableNeedDrain: {
+        get: () => !this.#left && Reflect.get(kind, 'writableNeedDrain', response) === true,
+      },
     } satisfies PropertyDescriptorMap;
     for (const [name, descriptor] of Object.entries(held)) {
       const own = Object.getOwnPropertyDescriptor(response, name);
@@ -114,15 +122,23 @@ export class HeldResponse {
         else Object.defineProperty(response, name, own);
       });
     }
+    if (response.destroyed) this.#keepLeft();
   }
 
   #restore(): void {
     for (const restore of this.#restores.values()) restore();
     this.#restores.clear();
+    if (this.#left) this.#response.destroyed = true;
+  }
+
+  /** The caller left. Node marks the response destroyed then; while the handler is at it, only the handler's own `destroy` does. */
+  #keepLeft(): void {
+    this.#left = true;
+    this.#response.destroyed = this.#destroyed;
   }
 
   #tellClosed(): void {
-    if (this.#closed) this.#response.emit('close');
+    if (this.#left) this.#response.emit('close');
   }
 
   #write(args: readonly unknown[]): boolean {
@@ -163,7 +179,7 @@ export class HeldResponse {
 
   /** A caller that left takes no more; the handler goes on without it. */
   #send(chunk: Buffer, callback: Callback | undefined): boolean {
-    if (!this.#response.destroyed) return this.#real.write(chunk, callback);
+    if (!this.#left && !this.#response.destroyed) return this.#real.write(chunk, callback);
     if (callback !== undefined) process.nextTick(callback);
     return true;
   }
@@ -213,7 +229,7 @@ export class HeldResponse {
 
   #emit(event: string, args: readonly unknown[]): boolean {
     if (event !== 'close') return this.#real.emit(event, ...args);
-    this.#closed = true;
+    this.#keepLeft();
     return this.flows && this.#real.emit('drain');
   }
 }

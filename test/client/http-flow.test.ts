@@ -43,6 +43,30 @@ describe('a caller that leaves', () => {
     expect(runs).toHaveLength(1);
   });
 
+  test.each([
+    ['is held back', 1024],
+    ['flows', 1],
+  ])('does not stop a handler that pipes only then, where its response %s', async (_, maxResponseBytes) => {
+    let pipe = (): void => undefined;
+    const { url, runs, thrown } = await shop(
+      async (response) => {
+        await new Promise<void>((resolve) => (pipe = resolve));
+        await pipeline(Readable.from(['one,', 'two']), response);
+      },
+      { maxResponseBytes },
+    );
+    const key = newHttpKey();
+    const { socket } = await sendRaw(url, key);
+    await until('it runs', () => runs.length === 1);
+    const left = once(runs[0]!.socket, 'close');
+    socket.destroy();
+    await left;
+    pipe();
+    await until('it is done', async () => (await stateOf(key)) !== State.IN_PROGRESS);
+    expect(await stateOf(key)).toBe(State.COMPLETED);
+    expect(thrown).toEqual([]);
+  });
+
   test('does not stop one that flows', async () => {
     const chunk = Buffer.alloc(256 * 1024, 'x');
     let more: () => Promise<void> = () => Promise.resolve();
@@ -50,7 +74,7 @@ describe('a caller that leaves', () => {
       (response) => {
         more = async () => {
           for (let i = 0; i < 64; i += 1) if (!response.write(chunk)) await once(response, 'drain');
-          response.end();
+          await pipeline(Readable.from(['and more']), response);
         };
         response.write(chunk);
       },
