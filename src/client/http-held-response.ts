@@ -25,6 +25,7 @@ export class HeldResponse {
   #chunksStatus = 0;
   #end: Head | undefined;
   #endCallback: Callback | undefined;
+  #headWritten = false;
   #left = false;
   #destroyed = false;
   /** The bound is passed: what is written goes out at once. */
@@ -168,7 +169,13 @@ export class HeldResponse {
     this.#bytes = 0;
   }
 
+  /** Node writes a head that nobody wrote, and what others put in place of writeHead behind the guard sets headers then. */
+  #writeHeadOnce(): void {
+    if (!this.#headWritten) this.#response.writeHead(this.#response.statusCode);
+  }
+
   #flow(): void {
+    this.#writeHeadOnce();
     this.flows = true;
     // Else a caller would have all of it, and think it done, before that is stored.
     this.#response.removeHeader('content-length');
@@ -196,6 +203,7 @@ export class HeldResponse {
       throw new RangeError(`the status of a response must be 200 to 999, is ${statusCode}`);
     }
     if (chunk.length > 0 || !this.flows) this.#write([chunk]);
+    if (!this.flows) this.#writeHeadOnce();
     this.#endCallback = callback;
     this.#end = headOf(this.#response);
     return true;
@@ -215,6 +223,7 @@ export class HeldResponse {
 
   #writeHead([status, ...rest]: readonly unknown[]): ServerResponse {
     const response = this.#response;
+    this.#headWritten = true;
     response.statusCode = Number(status);
     if (typeof rest[0] === 'string') response.statusMessage = rest[0];
     const given = typeof rest[0] === 'object' && rest[0] !== null ? rest[0] : rest[1];

@@ -188,6 +188,37 @@ describe('what a handler does with its response', () => {
     expect(told(await order(url, key))).toEqual(['2', '1']);
   });
 
+  test.each<[string, Handler, number]>([
+    ['held back', (response) => response.end('body'), 1024],
+    ['held back, and writes its head itself', (response) => response.writeHead(200).end('body'), 1024],
+    ['flowing', (response) => response.end('body'), 1],
+  ])('headers that are set when its head is written are sent: %s', async (_, handler, maxResponseBytes) => {
+    let heads = 0;
+    const { url } = await shop(
+      (response, request) => {
+        // As the package on-headers does, behind the guard.
+        const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
+        Object.assign(response, {
+          writeHead: (...args: unknown[]) => {
+            response.setHeader('x-head', String((heads += 1)));
+            return writeHead(...args);
+          },
+        });
+        return handler(response, request);
+      },
+      { maxResponseBytes },
+    );
+    const key = newHttpKey();
+    const first = await order(url, key);
+    expect([await first.text(), first.headers.get('x-head')]).toEqual(['body', '1']);
+    const second = await order(url, key);
+    expect([isReplay(second), second.headers.get('x-head')]).toEqual([
+      true,
+      maxResponseBytes > 1 ? '1' : null,
+    ]);
+    expect(heads).toBe(1);
+  });
+
   test('what others had put in place of its methods is used, and left there', async () => {
     const seen: string[] = [];
     const { url } = await shop(
