@@ -41,6 +41,9 @@ function unreadBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer
       }
       if (bytes > maxBytes) {
         end();
+        // Node reads off a body only where nobody began to; the rest of this one would block its connection. A stream can be resumed when it
+        // has noticed, in the tick before, that nobody waits for `readable`.
+        process.nextTick(() => request.resume());
         reject(tooLarge(maxBytes));
       } else if (request.complete && request.readableLength === 0) {
         end();

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { Agent, request as post, type IncomingMessage } from 'node:http';
 import { context, propagation, trace } from '@opentelemetry/api';
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -11,6 +13,7 @@ import { OnLapse } from '../../src/gen/onceward/v1/record.js';
 import { refOf } from '../support/calls.js';
 import { startFaultProxy } from '../support/fault-proxy.js';
 import { isReplay, newHttpKey, order, problemIn } from '../support/http-requests.js';
+import { httpShop } from '../support/http-shop.js';
 import { listen } from '../support/http-servers.js';
 import { expireResult, lapse, travelling } from '../support/time-travel.js';
 import { useOnceward } from '../support/use-onceward.js';
@@ -171,6 +174,22 @@ describe('options', () => {
     });
     expect((await order(url, newHttpKey(), 'x'.repeat(1_000_000))).status).toBe(413);
     expect(await (await order(url, newHttpKey(), 'x'.repeat(100))).text()).toBe('ran');
+  });
+
+  test('a connection goes on after a body that was too large for maxRequestBytes', async () => {
+    const { url } = await httpShop(used, (response) => response.end(), { maxRequestBytes: 1000 });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    onTestFinished(() => agent.destroy());
+    const statusOf = async (bytes: number) => {
+      const headers = { 'idempotency-key': newHttpKey() };
+      const sent = post(`${url}/orders`, { method: 'POST', agent, headers }).end(Buffer.alloc(bytes));
+      const [response] = (await once(sent, 'response')) as [IncomingMessage];
+      response.resume();
+      return response.statusCode;
+    };
+    // More than the sockets between them hold.
+    expect(await statusOf(20_000_000)).toBe(413);
+    expect(await statusOf(1000)).toBe(200);
   });
 });
 
