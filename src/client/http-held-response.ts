@@ -4,7 +4,7 @@ import { bodiless, type HttpAnswer } from './http-message.js';
 
 export type HeldEnd =
   | { readonly kind: 'answer'; readonly answer: HttpAnswer }
-  /** `destroyed`: by the handler itself, so that nothing can be answered any more. */
+  /** `destroyed`: by the handler itself, or answered before it ran, so that nothing can be answered any more. */
   | { readonly kind: 'thrown' | 'destroyed'; readonly error: unknown };
 
 type Callback = (error?: Error | null) => void;
@@ -44,6 +44,10 @@ export class HeldResponse {
 
   /** Runs the handler until it ends its response, throws, or destroys it. */
   record(handler: () => unknown): Promise<HeldEnd> {
+    // By a time-out, for one, while the guard waited; the handler would fail half-way, at the first header it sets.
+    if (this.#response.headersSent) {
+      return Promise.resolve({ kind: 'destroyed', error: new Error('answered before the handler ran') });
+    }
     return new Promise((resolve) => {
       this.#takeOver(resolve);
       const run = async () => {
@@ -79,7 +83,7 @@ export class HeldResponse {
   discard(): void {
     this.#restore();
     if (this.flows) this.#response.destroy();
-    else setHead(this.#response, this.#before);
+    else if (!this.#response.headersSent) setHead(this.#response, this.#before);
     this.#tellClosed();
   }
 
@@ -243,8 +247,9 @@ export class HeldResponse {
   }
 }
 
-/** Puts an answer on a response and ends it. */
+/** Puts an answer on a response and ends it, unless somebody else answered before. */
 export function sendAnswer(response: ServerResponse, { status, headers, body }: HttpAnswer): void {
+  if (response.headersSent) return;
   response.statusCode = status;
   const seen = new Set<string>();
   for (const [name, value] of headers) {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { describe, expect, test } from 'vitest';
@@ -13,8 +13,8 @@ import { until } from '../support/until.js';
 import { useOnceward } from '../support/use-onceward.js';
 
 const used = useOnceward();
-const shop = (handler: Handler, options: HttpOptions<IncomingMessage> = {}) =>
-  httpShop(used, handler, options);
+const shop = (handler: Handler, options: HttpOptions<IncomingMessage> = {}, before?: Handler) =>
+  httpShop(used, handler, options, before);
 const stateOf = async (key: string) => (await used.onceward.calls.lookup({ ref: refOf(key) })).state;
 
 describe('a caller that leaves', () => {
@@ -159,4 +159,68 @@ test('one that lost its lease is answered with what the winner stored', async ()
   end();
   const late = await first;
   expect([isReplay(late), await late.text(), late.headers.get('x-own')]).toEqual([true, 'two', null]);
+});
+
+describe('a response that somebody else answers', () => {
+  test('while the guard waits for another execution is left alone', async () => {
+    const responses: ServerResponse[] = [];
+    let end = (): void => undefined;
+    const { url, runs, thrown, settled } = await shop(
+      (response) => {
+        end = () => response.end('done');
+      },
+      { waitMs: 60_000 },
+      (response) => responses.push(response),
+    );
+    const key = newHttpKey();
+    const first = order(url, key);
+    await until('it runs', () => runs.length === 1);
+    const waiting = order(url, key);
+    await until('the second came', () => responses.length === 2);
+    responses[1]!.writeHead(503).end('timed out');
+    const second = await waiting;
+    expect([second.status, await second.text()]).toEqual([503, 'timed out']);
+    end();
+    expect(await (await first).text()).toBe('done');
+    await settled();
+    expect(thrown).toEqual([]);
+    expect(runs).toHaveLength(1);
+  });
+
+  test('before its handler ran is left alone, and the handler does not run', async () => {
+    const responses: ServerResponse[] = [];
+    const { url, runs, thrown, settled } = await shop(
+      (response) => response.setHeader('x-own', '1').end('done'),
+      {},
+      (response) => {
+        if (responses.push(response) === 1) response.writeHead(503).write('timed ');
+      },
+    );
+    const key = newHttpKey();
+    const first = await order(url, key);
+    await settled();
+    responses[0]!.end('out');
+    expect([first.status, await first.text()]).toEqual([503, 'timed out']);
+    expect(runs).toHaveLength(0);
+    expect(await (await order(url, key)).text()).toBe('done');
+    expect(thrown).toEqual([]);
+  });
+
+  test('before it could be replayed is left alone', async () => {
+    const responses: ServerResponse[] = [];
+    const { url, thrown, settled } = await shop(
+      (response) => response.end('done'),
+      {},
+      (response) => {
+        if (responses.push(response) === 2) response.writeHead(503).write('timed ');
+      },
+    );
+    const key = newHttpKey();
+    await order(url, key);
+    const second = await order(url, key);
+    await settled();
+    responses[1]!.end('out');
+    expect([second.status, await second.text()]).toEqual([503, 'timed out']);
+    expect(thrown).toEqual([]);
+  });
 });

@@ -8,7 +8,7 @@ import type { UsedOnceward } from './use-onceward.js';
 
 export type Handler = (response: ServerResponse, request: IncomingMessage) => unknown;
 
-/** A node:http service, what its guard rejected with, and what ran before the guard. */
+/** A node:http service, what its guard rejected with, and when it is done with all requests. `before` runs before the guard. */
 export async function httpShop(
   { onceward }: UsedOnceward,
   handler: Handler,
@@ -18,15 +18,16 @@ export async function httpShop(
   const guarded = idempotentMiddleware(onceward, options);
   const runs: IncomingMessage[] = [];
   const thrown: unknown[] = [];
+  const guards: Promise<unknown>[] = [];
   const url = await listen((request, response) => {
     before?.(response, request);
     const run = () => {
       runs.push(request);
       return handler(response, request);
     };
-    guarded(request, response, run).catch((error: unknown) => thrown.push(error));
+    guards.push(guarded(request, response, run).catch((error: unknown) => thrown.push(error)));
   });
-  return { url, runs, thrown };
+  return { url, runs, thrown, settled: () => Promise.all(guards) };
 }
 
 /** Sends a request and gives its connection, with all that comes back. */
