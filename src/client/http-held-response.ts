@@ -17,6 +17,7 @@ type Callback = (error?: Error | null) => void;
 export class HeldResponse {
   readonly #response: ServerResponse;
   readonly #boundBytes: number;
+  readonly #more: HttpAnswer['headers'];
   readonly #before: Head;
   readonly #restores = new Map<string, () => void>();
   readonly #real: Pick<ServerResponse, 'write' | 'destroy' | 'emit'>;
@@ -31,8 +32,10 @@ export class HeldResponse {
   /** The bound is passed: what is written goes out at once. */
   flows = false;
 
-  constructor(response: ServerResponse, boundBytes: number) {
+  /** `more`: headers that go out with what the handler answered, and are none of it. */
+  constructor(response: ServerResponse, boundBytes: number, more: HttpAnswer['headers']) {
     this.#response = response;
+    this.#more = more;
     this.#boundBytes = boundBytes;
     this.#before = headOf(response);
     this.#real = {
@@ -62,7 +65,7 @@ export class HeldResponse {
   }
 
   /** Lets out what was held back, or ends what has flowed. */
-  release(more: HttpAnswer['headers']): void {
+  release(): void {
     this.#restore();
     const response = this.#response;
     if (this.#end === undefined) return;
@@ -71,7 +74,7 @@ export class HeldResponse {
     } else {
       const body = Buffer.concat(this.#chunks);
       setHead(response, this.#end);
-      for (const [name, value] of more) response.setHeader(name, value);
+      for (const [name, value] of this.#more) response.setHeader(name, value);
       if (bodiless.has(response.statusCode)) response.removeHeader('content-length');
       else if (!response.hasHeader('transfer-encoding')) response.setHeader('content-length', body.length);
       response.end(body, this.#endCallback);
@@ -184,6 +187,7 @@ export class HeldResponse {
     // Else a caller would have all of it, and think it done, before that is stored.
     this.#response.removeHeader('content-length');
     for (const name of ['writeHead', 'flushHeaders']) this.#restores.get(name)?.();
+    for (const [name, value] of this.#more) this.#response.setHeader(name, value);
     for (const chunk of this.#chunks) this.#send(chunk, undefined);
     this.#chunks = [];
   }

@@ -50,7 +50,8 @@ async function answer<Request>(
   next: Next,
 ): Promise<void> {
   const { maxResponseBytes = httpDefaults.maxResponseBytes } = options;
-  const held = new HeldResponse(response, Math.min(maxResponseBytes, limits.resultBytes));
+  const more = minted ? [['idempotency-key', formatKey(spec.ref.key)] as const] : [];
+  const held = new HeldResponse(response, Math.min(maxResponseBytes, limits.resultBytes), more);
   const answerOtherwise = (other: HttpAnswer) => {
     held.discard();
     if (!held.flows) sendAnswer(response, other);
@@ -74,7 +75,7 @@ async function answer<Request>(
     throw own.error;
   }
   if (own?.kind === 'destroyed') held.discard();
-  else held.release(minted ? [['idempotency-key', formatKey(spec.ref.key)]] : []);
+  else held.release();
 }
 
 function requestOf(request: IncomingMessage, response: ServerResponse): HttpRequest {

@@ -156,9 +156,13 @@ describe.each(Object.entries(styles))('%s', (_, serve) => {
     expect(runs).toHaveLength(0);
   });
 
-  test('mints a key, and tells it', async () => {
-    const { url, runs } = await shop(paid, { key: 'minted' });
+  test.each([
+    ['is held back', 1024],
+    ['flows', 5],
+  ])('mints a key, and tells it in a response that %s', async (_, maxResponseBytes) => {
+    const { url, runs } = await shop(paid, { key: 'minted', maxResponseBytes });
     const first = await order(url, undefined);
+    await first.text();
     const told = first.headers.get('idempotency-key') ?? '';
     expect(told).toMatch(/^"[0-9a-f-]{36}"$/);
     const second = await order(url, undefined, undefined, { headers: { 'idempotency-key': told } });
