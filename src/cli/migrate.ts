@@ -1,10 +1,11 @@
 import { Command } from 'commander';
 import { ConfigError, loadConfig, type ConfigFlags } from '../config.js';
 import { migrate, migrationStatus, type MigrationStatus } from '../store/migrate.js';
+import type { Io } from './io.js';
 
 type MigrateFlags = Pick<ConfigFlags, 'databaseUrl' | 'partitionCount'> & { readonly config?: string };
 
-export function migrateCommand(): Command {
+export function migrateCommand(io: Io): Command {
   const up = withDatabaseOptions(new Command('up'))
     .description('Bring the schema up to this program. Safe to run from any number of processes at once.')
     .option(
@@ -17,7 +18,7 @@ export function migrateCommand(): Command {
     )
     .action(async (flags: MigrateFlags) => {
       const { url, partitionCount } = databaseOf(flags);
-      print(await migrate(url, partitionCount));
+      print(io, await migrate(url, partitionCount));
     });
   const status = withDatabaseOptions(new Command('status'))
     .description('Show which migrations are applied.')
@@ -26,7 +27,7 @@ export function migrateCommand(): Command {
       '\nExample:\n  $ onceward migrate status --database-url postgres://owner@db/onceward\n',
     )
     .action(async (flags: MigrateFlags) => {
-      print(await migrationStatus(databaseOf(flags).url));
+      print(io, await migrationStatus(databaseOf(flags).url));
     });
   return new Command('migrate')
     .description('Show or change the schema of the store.')
@@ -49,9 +50,12 @@ function databaseOf({ config: file, ...flags }: MigrateFlags) {
   return { url: databaseUrl, partitionCount };
 }
 
-function print({ known, schemaVersion, partitionCount }: MigrationStatus): void {
+function print({ stdout }: Io, { known, schemaVersion, partitionCount }: MigrationStatus): void {
   for (const { version, name } of known) {
-    process.stdout.write(`${version <= schemaVersion ? 'applied' : 'pending'}  ${name}\n`);
+    stdout.write(`${version <= schemaVersion ? 'applied' : 'pending'}  ${name}\n`);
   }
-  if (partitionCount !== undefined) process.stdout.write(`${partitionCount} partitions\n`);
+  const newest = known.at(-1)?.version ?? 0;
+  if (schemaVersion > newest)
+    stdout.write(`newer    schema version ${schemaVersion}, of a newer program; this one knows ${newest}\n`);
+  if (partitionCount !== undefined) stdout.write(`${partitionCount} partitions\n`);
 }

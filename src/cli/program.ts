@@ -61,7 +61,7 @@ export async function createProgram(io: Io, first?: string): Promise<Command> {
     commands.map((command) => command(io).helpGroup(`${group}:`)),
   );
   const isClientCommand = client.some((command) => command.name() === first);
-  const server = isClientCommand ? [] : await loadServerCommands(program);
+  const server = isClientCommand ? [] : await loadServerCommands(program, io);
   for (const command of [...client, ...server, completionCommand(io)]) program.addCommand(command);
   inheritSettings(program);
   return program;
@@ -81,7 +81,7 @@ const clientCommands: Readonly<Record<string, readonly ((io: Io) => Command)[]>>
   Coordinator: [infoCommand, statsCommand, doctorCommand, benchCommand],
 };
 
-async function loadServerCommands(program: Command): Promise<readonly Command[]> {
+async function loadServerCommands(program: Command, io: Io): Promise<readonly Command[]> {
   const [{ devCommand }, { serveCommand }, { migrateCommand }, { programVersion }] = await Promise.all([
     import('./dev.js'),
     import('./serve.js'),
@@ -89,7 +89,9 @@ async function loadServerCommands(program: Command): Promise<readonly Command[]>
     import('./run-server.js'),
   ]);
   program.version(programVersion(), '-V, --version');
-  return [devCommand, serveCommand, migrateCommand].map((command) => command().helpGroup('Coordinator:'));
+  return [devCommand(), serveCommand(), migrateCommand(io)].map((command) =>
+    command.helpGroup('Coordinator:'),
+  );
 }
 
 /** Commands that were made on their own know nothing of the program's output and exit settings. */

@@ -64,6 +64,8 @@ describe('refused with one line that says what to do, and no stack', () => {
       `INSERT INTO onceward.schema_migration (version, name) VALUES (9999, '9999-later.sql')`,
     );
     await expectRefused(['--database-url', newer.url], /version 9999, newer than this program/);
+    const { stdout } = await runInProcess(['migrate', 'status', '--database-url', newer.url]);
+    expect(stdout).toMatch(/^newer +schema version 9999/m);
 
     const empty = await createDatabase({ migrated: false });
     onTestFinished(() => empty.drop());
