@@ -1,3 +1,4 @@
+import { open } from 'node:fs/promises';
 import { credentials } from '@grpc/grpc-js';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import {
@@ -7,9 +8,10 @@ import {
 } from '../../src/gen/onceward/v1/coordinator.js';
 import { durationOf } from '../../src/rpc/duration.js';
 import { beginRequest, counterOf, execute, expectOutcome, refOf, result } from '../support/calls.js';
-import { type ChildCoordinator, startChildCoordinator } from '../support/child-coordinator.js';
+import { type ChildCoordinator, serve, startChildCoordinator } from '../support/child-coordinator.js';
 import { said } from '../support/child.js';
 import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
+import { freePort } from '../support/free-port.js';
 import { proxyDatabase } from '../support/proxied-database.js';
 import { until } from '../support/until.js';
 
@@ -67,6 +69,17 @@ test('a second SIGINT ends it at once', async () => {
   child.signal('SIGINT');
   expect(await child.ended).toBe(130);
   await expect(answer).rejects.toMatchObject({ fromCoordinator: false });
+});
+
+test("a log that can't be written, as on a full disk, holds up neither calls nor SIGTERM", async () => {
+  const readOnly = await open(import.meta.filename);
+  onTestFinished(() => readOnly.close());
+  const httpPort = String(await freePort());
+  const args = ['--database-url', setup.database.url, '--http-port', httpPort];
+  const child = serve(args, { stderr: readOnly.fd });
+  await until('it is ready', async () => (await fetch(`http://127.0.0.1:${httpPort}/readyz`)).ok);
+  child.signal('SIGTERM');
+  expect(await child.ended).toBe(0);
 });
 
 /** A coordinator whose database falls silent, with an owner that wants to finish. */

@@ -33,6 +33,8 @@ export interface ChildSettings {
   readonly built?: boolean;
   /** Messages instead of lines: what it writes goes to our own terminal. */
   readonly ipc?: boolean;
+  /** File descriptor that is its standard error; `errors` stays empty. */
+  readonly stderr?: number;
 }
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -50,7 +52,10 @@ export function startChild(args: readonly string[], settings: ChildSettings = {}
   const imports = [...loaders, ...(settings.imports ?? [])].flatMap((name) => ['--import', name]);
   const child = spawn(process.execPath, [...(settings.nodeFlags ?? []), ...imports, ...args], {
     cwd: root,
-    stdio: settings.ipc === true ? ['ignore', 'inherit', 'inherit', 'ipc'] : 'pipe',
+    stdio:
+      settings.ipc === true
+        ? ['ignore', 'inherit', 'inherit', 'ipc']
+        : ['pipe', 'pipe', settings.stderr ?? 'pipe'],
     env: { ...process.env, ...settings.env },
   });
   running.add(child);
