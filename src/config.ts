@@ -8,7 +8,12 @@ import { logLevels } from './telemetry/log.js';
 /** A number, or its text in the environment; an empty text is none, which `Number` would take for 0. */
 const number = (rule: z.ZodNumber) =>
   z.preprocess((given) => (typeof given === 'string' && given.trim() !== '' ? Number(given) : given), rule);
-const whole = z.number().int().min(0);
+const expectations: ReadonlyMap<string, string> = new Map([
+  ['number', 'must be a number'],
+  ['int', 'must be a whole number'],
+]);
+const anyNumber = z.number({ error: ({ expected }) => expectations.get(expected) });
+const whole = anyNumber.int().min(0);
 const port = number(whole.max(65_535));
 const milliseconds = (least = 0) => number(whole.min(least));
 /** What a timer counts: a longer one would end at once. */
@@ -16,7 +21,10 @@ const timerMs = (least = 0) => number(whole.min(least).max(2 ** 31 - 1));
 /** What every system allows for the path of a Unix socket: macOS has the least, 104 with the NUL. */
 const socketPathBytes = 103;
 const socketPathBound = `must be a path of 1 to ${socketPathBytes} bytes`;
-const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')]);
+const flag = z.union(
+  [z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')],
+  'must be true or false',
+);
 
 /** Every setting, by its name in the file; in the environment `partitionCount` is `ONCEWARD_PARTITION_COUNT`. */
 const schema = z.strictObject({
@@ -43,7 +51,7 @@ const schema = z.strictObject({
   /** Folder of the embedded Postgres; absent: one for this user. */
   dataDir: z.string().min(1).optional(),
   /** Hash partitions, at the first migration only: a power of two. */
-  partitionCount: number(z.number().int()).optional(),
+  partitionCount: number(anyNumber.int()).optional(),
   /** Bring the schema up to the program at start; else it must be there. */
   migrate: flag.default(true),
   /** Accept synchronous_commit off or local. */
@@ -70,7 +78,7 @@ const schema = z.strictObject({
   /** Rows that one tick may remove or strip. */
   samplerRowBudget: number(whole.min(1)).default(50_000),
   /** Share of expired rows among those looked at, above which a tick looks at more. */
-  samplerThreshold: number(z.number().min(0).max(1)).default(0.1),
+  samplerThreshold: number(anyNumber.min(0).max(1)).default(0.1),
   /** A tick ends when a batch takes longer, ms. */
   samplerMaxLatencyMs: milliseconds(1).default(50),
   /** A tick ends before it begins while a replica is further behind, ms. */

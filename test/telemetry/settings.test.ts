@@ -49,14 +49,16 @@ test.each([
 });
 
 test.each([
-  ['ONCEWARD_PORT', ''],
-  ['ONCEWARD_REPLAY_CACHE_BYTES', ''],
-  ['ONCEWARD_SAMPLER_THRESHOLD', ' '],
-  ['ONCEWARD_STATEMENT_TIMEOUT_MS', String(2 ** 31)],
-  ['ONCEWARD_CONNECT_TIMEOUT_MS', 'soon'],
-])('%s=%j is refused', (name, value) => {
+  ['ONCEWARD_PORT', '', 'must be a number'],
+  ['ONCEWARD_REPLAY_CACHE_BYTES', '', 'must be a number'],
+  ['ONCEWARD_SAMPLER_THRESHOLD', ' ', 'must be a number'],
+  ['ONCEWARD_STATEMENT_TIMEOUT_MS', String(2 ** 31), 'Too big: expected number to be <=2147483647'],
+  ['ONCEWARD_CONNECT_TIMEOUT_MS', 'soon', 'must be a number'],
+  ['ONCEWARD_DRAIN_TIMEOUT_MS', '1.5', 'must be a whole number'],
+  ['ONCEWARD_INSECURE', 'yes', 'must be true or false'],
+])('%s=%j is refused', (name, value, why) => {
   vi.stubEnv(name, value);
-  expect(() => loadConfig(undefined)).toThrow(new RegExp(`^${name}: `));
+  expect(() => loadConfig(undefined)).toThrow(new ConfigError(`${name}: ${why}`));
 });
 
 test('what the command line does not say, the environment says', async () => {
