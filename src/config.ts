@@ -46,7 +46,12 @@ const schema = z.strictObject({
   /** Postgres 14 to 18; absent: an embedded one. */
   databaseUrl: z
     .string()
-    .regex(/^postgres(ql)?:\/\//, 'must begin with postgres:// or postgresql://')
+    .regex(/^postgres(ql)?:\/\//, { error: 'must begin with postgres:// or postgresql://', abort: true })
+    .refine(
+      // The driver also accepts a user without a host.
+      (url) => URL.canParse(url.replace('@/', '@localhost/')),
+      'must be a URL; in user and password / ? # % and @ are written %2F %3F %23 %25 and %40',
+    )
     .optional(),
   /** Folder of the embedded Postgres; absent: one for this user. */
   dataDir: z.string().min(1).optional(),

@@ -93,6 +93,16 @@ describe('refused with one line that says what to do, and no stack', () => {
     await expectRefused(['--database-url', url.href], /nobody_made_it/);
   });
 
+  test('a database URL that is none, without showing its password', async () => {
+    const password = 'half/half';
+    const line = await expectRefused(
+      ['--database-url', `postgres://onceward:${password}@db/onceward`],
+      /--database-url: must be a URL; in user and password \/ .* written %2F /,
+      2,
+    );
+    expect(line).not.toContain('half');
+  });
+
   test('a host others can reach without --insecure; with it a loud warning', async () => {
     const args = ['--database-url', database.url, '--host', '0.0.0.0'];
     await expectRefused(args, /0\.0\.0\.0 can be reached from other machines.*--insecure/, 2);
