@@ -116,14 +116,19 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** File < environment < flags, validated as one. The only reader of the environment. */
-export function loadConfig(file: string | undefined, flags: ConfigFlags = {}): Config {
+/** Defaults < file < environment < flags, validated as one. The only reader of the environment. */
+export function loadConfig(
+  file: string | undefined,
+  flags: ConfigFlags = {},
+  defaults: ConfigFlags = {},
+): Config {
   const given = new Map<string, { readonly value: unknown; readonly source: string }>();
   const take = (values: Readonly<Record<string, unknown>>, source: (name: string) => string) => {
     for (const [name, value] of Object.entries(values)) {
       if (value !== undefined) given.set(name, { value, source: source(name) });
     }
   };
+  take(defaults, flagName);
   const path = file ?? process.env['ONCEWARD_CONFIG'];
   if (path !== undefined) take(readFile(path), (name) => `${name} in ${path}`);
   take({ otlpEndpoint: process.env[standardOtlpEndpoint] || undefined }, () => standardOtlpEndpoint);

@@ -6,6 +6,9 @@ import { parseDuration } from './duration.js';
 import type { Io } from './io.js';
 import { reportCallError } from './report-error.js';
 
+/** Where `serve` and `dev` listen unless they are told otherwise. */
+export const defaultAddress = '127.0.0.1:7400';
+
 /** What every command has that talks to a coordinator. */
 export interface ClientOptions {
   readonly address: string;
@@ -27,7 +30,7 @@ export function clientCommand(name: string, description: string, example: string
     .addOption(
       new Option('--address <host:port>', 'where the coordinator is, or unix:<path>')
         .env('ONCEWARD_ADDRESS')
-        .default('127.0.0.1:7400'),
+        .default(defaultAddress),
     )
     .addOption(
       new Option('--timeout <duration>', 'how long a call may take')
