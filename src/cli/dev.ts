@@ -20,7 +20,7 @@ export function devCommand(): Command {
       await untilStopped(log, async (signal) => {
         const server = await runServer(config, log, signal);
         await declareDefault(server);
-        process.stdout.write(welcome(server, config));
+        if (!signal.aborted) process.stdout.write(welcome(server, config));
         return server;
       });
     });

@@ -5,6 +5,7 @@ import { loadConfig, type ConfigFlags } from '../../src/config.js';
 import { runChild } from '../support/child-coordinator.js';
 import { said } from '../support/child.js';
 import { createDatabase } from '../support/database.js';
+import { untilBlocked, withHolder } from '../support/holder.js';
 
 const dev = (databaseUrl: string, env: NodeJS.ProcessEnv = {}) =>
   runChild(['src/main.ts', 'dev', '--port', '0', '--http-port', '0', '--database-url', databaseUrl], { env });
@@ -19,6 +20,21 @@ test('what dev has other defaults for, the environment says all the same', async
   child.signal('SIGINT');
   expect(await child.ended).toBe(0);
   await said(child, 'errors', /"msg":"draining/);
+});
+
+test('Ctrl-C during the start ends it without a welcome', async () => {
+  const database = await createDatabase();
+  onTestFinished(() => database.drop());
+  const child = await withHolder(database.url, async (holder) => {
+    // Where one at a time migrates.
+    await holder.query('SELECT pg_advisory_xact_lock($1)', [0x6f6e6365]);
+    const starting = dev(database.url);
+    await untilBlocked(database, 1);
+    starting.signal('SIGINT');
+    return starting;
+  });
+  expect(await child.ended).toBe(0);
+  expect([child.out, child.errors]).toEqual([[], []]);
 });
 
 describe('the welcome', () => {
