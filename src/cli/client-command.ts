@@ -2,12 +2,15 @@ import { Command, Option } from 'commander';
 import { CallError } from '../client/call-error.js';
 import { connectCoordinator, type CoordinatorConnection } from '../client/coordinator-client.js';
 import type { KeyRef } from '../gen/onceward/v1/record.js';
-import { parseDuration } from './duration.js';
+import { durationWithin } from './duration.js';
 import type { Io } from './io.js';
 import { reportCallError } from './report-error.js';
 
 /** Where `serve` and `dev` listen unless they are told otherwise. */
 export const defaultAddress = '127.0.0.1:7400';
+
+/** Far beyond what a coordinator works on one call, ms. */
+const longestTimeoutMs = 86_400_000;
 
 /** What every command has that talks to a coordinator. */
 export interface ClientOptions {
@@ -34,7 +37,7 @@ export function clientCommand(name: string, description: string, example: string
     )
     .addOption(
       new Option('--timeout <duration>', 'how long a call may take')
-        .argParser(parseDuration)
+        .argParser(durationWithin(1, longestTimeoutMs))
         .default(10_000, '10s'),
     )
     .option('--json', 'one JSON object a line, for scripts')

@@ -148,6 +148,8 @@ describe('wrong usage', () => {
       /'--lease <duration>' argument '30' is invalid. It has no unit: say 30s/,
     ],
     [['begin', 'k', '--timeout', 'soon'], /--timeout .*Use e.g. 250ms, 30s, 5m, 2h or 7d/],
+    [['begin', 'k', '--timeout', '0s'], /--timeout .* It must be 1ms to 1d/],
+    [['begin', 'k', '--timeout', '9999999d'], /--timeout .* It must be 1ms to 1d/],
     [['begin', 'k', '--label', 'x'], /Use name=value/],
     [['begin', 'k', '--on-lapse', 'explode'], /Allowed choices are rerun, park/],
     [['begin', 'k', '--fingerprint', 'xyz'], /hexadecimal/],
