@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { Option, type Command } from 'commander';
+import { limits } from '../core/limits.js';
 import { BeginResponse, type Execute } from '../gen/onceward/v1/coordinator.js';
 import { OnLapse, type Fingerprint, type KeyRef, type Retention } from '../gen/onceward/v1/record.js';
 import { hexBytes, nameValue, usageError, wholeNumber } from './arguments.js';
@@ -34,7 +35,7 @@ export function beginCommand(io: Io): Command {
     .option(
       '--fingerprint-version <n>',
       'which algorithm made it; only digests of one version are compared',
-      wholeNumber(0),
+      wholeNumber(0, limits.fingerprintVersion),
       0,
     )
     .option('--parent <namespace/key>', 'the operation this one is called from')

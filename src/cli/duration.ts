@@ -6,12 +6,19 @@ import type { Retention } from '../gen/onceward/v1/record.js';
 /** `250ms`, `30s`, `5m`, `2h` or `7d` → ms. A bare number is refused: nobody knows whether 30 meant seconds. */
 export function parseDuration(text: string): number {
   const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
-  if (amount !== undefined && unit !== undefined) return Number(amount) * (unitsMs.get(unit) ?? Number.NaN);
+  if (amount !== undefined && unit !== undefined) {
+    const ms = Number(amount) * (unitsMs.get(unit) ?? Number.NaN);
+    if (ms <= longestMs) return ms;
+    throw new InvalidArgumentError('It must be at most 1000000d.');
+  }
   const hint = /^\d+(\.\d+)?$/.test(text)
     ? `It has no unit: say ${text}s or ${text}ms.`
     : 'Use e.g. 250ms, 30s, 5m, 2h or 7d.';
   throw new InvalidArgumentError(hint);
 }
+
+/** Beyond every bound of the protocol, and still within what its durations, dates and deadlines can express, ms. */
+const longestMs = 1_000_000 * 86_400_000;
 
 /** A duration within bounds, both ms. */
 export function durationWithin(minMs: number, maxMs: number): (text: string) => number {

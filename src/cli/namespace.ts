@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { limits } from '../core/limits.js';
 import { GetNamespaceRequest, Namespace, Policy } from '../gen/onceward/v1/admin.js';
 import { OnLapse, onLapseToJSON, type Retention } from '../gen/onceward/v1/record.js';
 import { wholeNumber } from './arguments.js';
@@ -45,7 +46,11 @@ function putCommand(io: Io): Command {
     )
     .option('--default-lease <duration>', 'lease of a begin that names none (default: 30s)', parseDuration)
     .option('--max-lease <duration>', 'longest lease (default: 1h)', parseDuration)
-    .option('--max-attempts <n>', 'grants of a key before it is parked (default: unlimited)', wholeNumber(1))
+    .option(
+      '--max-attempts <n>',
+      'grants of a key before it is parked (default: unlimited)',
+      wholeNumber(1, limits.maxAttempts),
+    )
     .option(
       '--result-retention <duration>',
       'how long results are replayed, or forever (default: 24h)',
@@ -62,7 +67,11 @@ function putCommand(io: Io): Command {
       'how long unfinished records stay (default: 7d)',
       parseRetention,
     )
-    .option('--max-result-bytes <n>', 'largest payload that is kept (default: 1048576)', wholeNumber(0))
+    .option(
+      '--max-result-bytes <n>',
+      'largest payload that is kept (default: 1048576)',
+      wholeNumber(0, limits.resultBytes),
+    )
     .option('--accept-old-keys', 'accept unknown keys born before everything retention remembers')
     .action(async (name: string, options: PutOptions) => {
       await withCoordinator(io, options, async ({ admin }) => {

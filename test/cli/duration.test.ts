@@ -22,6 +22,12 @@ describe('parseDuration', () => {
     },
   );
 
+  it('refuses what no duration of the protocol can hold', () => {
+    expect(parseDuration('1000000d')).toBe(86_400_000e6);
+    expect(() => parseDuration('1000001d')).toThrow('It must be at most 1000000d.');
+    expect(() => parseRetention('99999999999999999d')).toThrow('It must be at most 1000000d. Or "forever".');
+  });
+
   it('refuses a bare number and says what may have been meant', () => {
     expect(() => parseDuration('30')).toThrow('It has no unit: say 30s or 30ms.');
   });
