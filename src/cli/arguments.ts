@@ -7,6 +7,11 @@ export function usageError(message: string): CommanderError {
   return new CommanderError(usageExitCode, 'onceward.usage', message);
 }
 
+export function nonEmpty(text: string): string {
+  if (text !== '') return text;
+  throw new InvalidArgumentError('It must not be empty.');
+}
+
 /** A whole number from `min`, up to `max` where there is one. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { CallError } from '../client/call-error.js';
 import { connectCoordinator, type CoordinatorConnection } from '../client/coordinator-client.js';
 import type { KeyRef } from '../gen/onceward/v1/record.js';
+import { nonEmpty } from './arguments.js';
 import { durationWithin } from './duration.js';
 import type { Io } from './io.js';
 import { reportCallError } from './report-error.js';
@@ -33,6 +34,7 @@ export function clientCommand(name: string, description: string, example: string
     .addOption(
       new Option('--address <host:port>', 'where the coordinator is, or unix:<path>')
         .env('ONCEWARD_ADDRESS')
+        .argParser(nonEmpty)
         .default(defaultAddress),
     )
     .addOption(

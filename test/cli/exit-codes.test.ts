@@ -147,6 +147,7 @@ describe('wrong usage', () => {
       ['begin', 'k', '--lease', '30'],
       /'--lease <duration>' argument '30' is invalid. It has no unit: say 30s/,
     ],
+    [['begin', 'k', '--address', ''], /--address .* It must not be empty/],
     [['begin', 'k', '--timeout', 'soon'], /--timeout .*Use e.g. 250ms, 30s, 5m, 2h or 7d/],
     [['begin', 'k', '--timeout', '0s'], /--timeout .* It must be 1ms to 1d/],
     [['begin', 'k', '--timeout', '25h'], /--timeout .* It must be 1ms to 1d/],
