@@ -26,7 +26,7 @@ export function benchCommand(io: Io): Command {
     )
     .option(
       '--in-flight <n>',
-      `at most so many operations at once (default: ${defaultInFlight}; with --rate ${inFlight})`,
+      `at most so many operations at once (default: ${defaultInFlight}; with --rate ${inFlight}, or fewer of large payloads)`,
       wholeNumber(1, inFlight),
     )
     .option(
@@ -111,8 +111,7 @@ function wishesOf(options: BenchOptions): BenchWishes {
   const { duration: durationMs, timeout: deadlineMs } = options;
   if (keys === 'zipf' && duplicates > 0)
     throw usageError('--duplicates goes with --keys random or time-ordered: zipf makes its own');
-  // With a rate it only bounds memory: fewer would hold up operations that are due.
-  const inFlight = options.inFlight ?? (rate === undefined ? defaultInFlight : benchBounds.inFlight);
+  const inFlight = options.inFlight ?? (rate === undefined ? defaultInFlight : mostInFlight(payloadBytes));
   if (inFlight * payloadBytes > benchBounds.underWayBytes) {
     const most = `at most ${benchBounds.underWayBytes}, is ${inFlight} times ${payloadBytes}`;
     throw usageError(`--in-flight times --payload-bytes must be ${most}`);
@@ -121,6 +120,11 @@ function wishesOf(options: BenchOptions): BenchWishes {
 }
 
 const defaultInFlight = 64;
+
+/** With a rate it only bounds memory: fewer would hold up operations that are due. */
+function mostInFlight(payloadBytes: number): number {
+  return Math.min(benchBounds.inFlight, Math.floor(benchBounds.underWayBytes / payloadBytes));
+}
 
 function announcement(plan: BenchPlan, policy: Policy | undefined, { address }: BenchOptions): string {
   const { namespace, durationMs, retention, retentionMs } = plan;

@@ -33,8 +33,8 @@ describe('what can not be', () => {
     [['--duplicates', 'half'], /--duplicates .* It must be a number from 0 to 1/],
     [['--payload-bytes', '3145729'], /--payload-bytes .* It must be a whole number from 0 to 3145728/],
     [
-      ['--payload-bytes', '3145728', '--rate', '1'],
-      /--in-flight times --payload-bytes must be at most 268435456/,
+      ['--payload-bytes', '3145728', '--in-flight', '86'],
+      /--in-flight times --payload-bytes must be at most 268435456, is 86 times 3145728/,
     ],
     [['--keys', 'odd'], /--keys .* Allowed choices are random, time-ordered, zipf/],
     [['--keys', 'zipf', '--duplicates', '0.1'], /--duplicates goes with --keys random or time-ordered/],
@@ -44,6 +44,11 @@ describe('what can not be', () => {
     expect(run).toMatchObject({ code: 2, stdout: '' });
     expect(run.stderr).toMatch(message);
     expect(run.stderr).toMatch(/^error: .*\n$/);
+  });
+
+  test('large payloads at a rate are no wrong usage: fewer are under way', async () => {
+    const args = ['--payload-bytes', '3145728', '--rate', '1'];
+    expect(await runInProcess(['bench', '--address', '127.0.0.1:1', ...args])).toMatchObject({ code: 6 });
   });
 
   test('ends with the code of what is wrong', async () => {
