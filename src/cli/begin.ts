@@ -111,7 +111,10 @@ function fingerprintOf(options: BeginOptions): Fingerprint | undefined {
 }
 
 function parentOf({ parent, parentScope, scope }: BeginOptions): KeyRef | undefined {
-  if (parent === undefined) return undefined;
+  if (parent === undefined) {
+    if (parentScope !== undefined) throw usageError('--parent-scope goes with --parent');
+    return undefined;
+  }
   const at = parent.indexOf('/');
   if (at < 1) throw usageError('--parent must be namespace/key');
   return { namespace: parent.slice(0, at), scope: parentScope ?? scope, key: parent.slice(at + 1) };

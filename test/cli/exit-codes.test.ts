@@ -160,6 +160,7 @@ describe('wrong usage', () => {
     [['namespace', 'put', 'n', '--max-attempts', '1000001'], /whole number from 1 to 1000000/],
     [['namespace', 'put', 'n', '--max-result-bytes', '3145729'], /whole number from 0 to 3145728/],
     [['begin', 'k', '--parent', 'nokey'], /--parent must be namespace\/key/],
+    [['begin', 'k', '--parent-scope', 'acme'], /--parent-scope goes with --parent/],
     [['complete', 'k'], /required option '--token <n>' not specified/],
     [['complete', 'k', '--token', '0'], /whole number from 1/],
     [['complete', 'k', '--token', '1', '--payload', 'x', '--payload-file', 'y'], /exclude each other/],
