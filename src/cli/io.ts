@@ -23,10 +23,13 @@ export function processIo(): Io {
     exitCode: 0,
   };
   for (const stream of [process.stdout, process.stderr]) {
-    // The reader of a pipe (`| head`) left: it has seen enough, which is no failure.
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(io.exitCode);
-      throw error;
+    stream.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+      // The reader of a pipe (`| head`) left: it has seen enough, which is no failure.
+      if (code === 'EPIPE') process.exit(io.exitCode);
+      // Where not even an error can be said, the exit code still tells.
+      if (stream === process.stderr) return;
+      process.stderr.write(`error: standard output can't be written to: ${message}\n`);
+      process.exit(1);
     });
   }
   return io;

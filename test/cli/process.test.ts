@@ -1,7 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { open } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import {
   startScriptedCoordinator,
   type ScriptedCoordinator,
@@ -15,8 +16,10 @@ afterEach(() => {
   server = undefined;
 });
 
+const program = ['--import', 'tsx', 'src/main.ts'];
+
 function start(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  return spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', ...args], {
+  return spawn(process.execPath, [...program, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   });
@@ -59,6 +62,24 @@ describe('the process', { timeout: 20_000 }, () => {
     child.stdout.destroy();
     const [stderr, [code, signal]] = await Promise.all([text(child.stderr), exitOf(child)]);
     expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
+  });
+
+  it("fails with one line where its answer can't be written, as on a full disk", async () => {
+    const readOnly = await open(import.meta.filename);
+    onTestFinished(() => readOnly.close());
+    const args = [...program, 'completion', 'bash'];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', readOnly.fd, 'pipe'] });
+    const [stderr, [code]] = await Promise.all([text(child.stderr!), exitOf(child)]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error: standard output can't be written to: .+\n$/);
+  });
+
+  it("ends with its exit code where its errors can't be written", async () => {
+    const readOnly = await open(import.meta.filename);
+    onTestFinished(() => readOnly.close());
+    const args = [...program, 'begin'];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', readOnly.fd] });
+    expect(await exitOf(child)).toEqual([2, null]);
   });
 
   it('ends quietly, and as interrupted, on Ctrl-C', async () => {
