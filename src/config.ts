@@ -26,6 +26,8 @@ const flag = z.union(
   'must be true or false',
 );
 
+const maxPartitionCount = 1024;
+
 /** Every setting, by its name in the file; in the environment `partitionCount` is `ONCEWARD_PARTITION_COUNT`. */
 const schema = z.strictObject({
   /** Address to listen on; other than loopback only with `insecure`, until there is TLS. */
@@ -56,7 +58,12 @@ const schema = z.strictObject({
   /** Folder of the embedded Postgres; absent: one for this user. */
   dataDir: z.string().min(1).optional(),
   /** Hash partitions, at the first migration only: a power of two. */
-  partitionCount: number(anyNumber.int()).optional(),
+  partitionCount: number(anyNumber.int())
+    .refine(
+      (count) => count >= 1 && count <= maxPartitionCount && (count & (count - 1)) === 0,
+      `must be a power of two from 1 to ${maxPartitionCount}`,
+    )
+    .optional(),
   /** Bring the schema up to the program at start; else it must be there. */
   migrate: flag.default(true),
   /** Accept synchronous_commit off or local. */

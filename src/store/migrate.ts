@@ -28,19 +28,17 @@ const advisoryLock = 0x6f6e6365;
 /** Bound of opening the connection, ms. */
 const defaultConnectTimeoutMs = 5000;
 const defaultPartitionCount = 16;
-const maxPartitionCount = 1024;
 
 /**
  * Brings the schema up to the program, in one transaction under a transaction-level advisory lock, so that any number of
- * processes may do it at once and a killed one leaves nothing. `partitionCount` is used by the first migration; later a
- * different one is refused.
+ * processes may do it at once and a killed one leaves nothing. `partitionCount`, a power of two as the settings have it, is used by
+ * the first migration; later a different one is refused.
  */
 export async function migrate(
   url: string,
   partitionCount?: number,
   connectTimeoutMs = defaultConnectTimeoutMs,
 ): Promise<MigrationStatus> {
-  if (partitionCount !== undefined) checkPartitionCount(partitionCount);
   return withClient(url, connectTimeoutMs, async (client) => {
     await client.query('BEGIN');
     await client.query("SET LOCAL lock_timeout = '60s'");
@@ -76,15 +74,6 @@ export function checkSchema(status: MigrationStatus, partitionCount: number | un
     throw new SchemaError(
       `the key store has ${status.partitionCount} partitions and ${partitionCount} are configured: the count is ` +
         'chosen at the first migration and cannot change; configure the one it has, or none',
-    );
-  }
-}
-
-function checkPartitionCount(count: number): void {
-  const powerOfTwo = Number.isInteger(count) && count >= 1 && (count & (count - 1)) === 0;
-  if (!powerOfTwo || count > maxPartitionCount) {
-    throw new SchemaError(
-      `the partition count must be a power of two from 1 to ${maxPartitionCount}, not ${count}`,
     );
   }
 }

@@ -52,9 +52,8 @@ describe('refused with one line that says what to do, and no stack', () => {
   });
 
   test('wrong partition count', async () => {
-    const args = ['--database-url', database.url, '--partition-count'];
-    await expectRefused([...args, '32'], /has 16 partitions and 32 are configured/);
-    await expectRefused([...args, '12'], /power of two/);
+    const args = ['--database-url', database.url, '--partition-count', '32'];
+    await expectRefused(args, /has 16 partitions and 32 are configured/);
   });
 
   test('newer schema than program, and older with --no-migrate', async () => {
@@ -132,6 +131,14 @@ describe('refused with one line that says what to do, and no stack', () => {
     expect(line).toContain('--port');
     await expectRefused(['--config', join(folder, 'absent.yaml')], /absent\.yaml can't be read/, 2);
   });
+});
+
+test.each(['0', '3', '12', '2048'])('%s partitions are wrong usage, whatever the database', async (count) => {
+  const args = ['--partition-count', count, '--database-url', 'postgres://nobody@127.0.0.1:1/none'];
+  const stderr = 'error: --partition-count: must be a power of two from 1 to 1024\n';
+  for (const command of [['serve'], ['migrate', 'up']]) {
+    expect(await runInProcess([...command, ...args])).toEqual({ code: 2, stdout: '', stderr });
+  }
 });
 
 describe('database down at start', () => {

@@ -126,14 +126,6 @@ test('another partition count is refused later, with both counts and what to do'
   expect(await partitionsOf(database)).toBe(4);
 });
 
-test.each([0, -2, 3, 12, 1.5, 2048, Number.NaN])('a partition count of %d is refused', async (count) => {
-  const database = await emptyDatabase();
-  await expect(migrate(database.url, count)).rejects.toThrow(
-    `the partition count must be a power of two from 1 to 1024, not ${count}`,
-  );
-  expect(await database.query("SELECT FROM pg_namespace WHERE nspname = 'onceward'")).toEqual([]);
-});
-
 test('a schema newer than the program is refused, whether it would migrate or not', async () => {
   const database = await emptyDatabase();
   const { schemaVersion } = await migrate(database.url);
