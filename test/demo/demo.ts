@@ -19,13 +19,7 @@ Exit code 1 if the run with Onceward charged an order twice or lost one, or if t
 nothing was shown.
 `;
 
-const { values } = parseArgs({
-  options: {
-    orders: { type: 'string', default: '1000' },
-    seed: { type: 'string', default: String(Math.trunc(Math.random() * 2 ** 31)) },
-    help: { type: 'boolean', default: false },
-  },
-});
+const { values } = readArguments();
 const orders = Number(values.orders);
 const seed = Number(values.seed);
 if (values.help || !(Number.isInteger(orders) && orders >= 20) || !Number.isInteger(seed)) {
@@ -33,6 +27,21 @@ if (values.help || !(Number.isInteger(orders) && orders >= 20) || !Number.isInte
   process.exitCode = values.help ? 0 : 2;
 } else {
   await demo();
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        orders: { type: 'string', default: '1000' },
+        seed: { type: 'string', default: String(Math.trunc(Math.random() * 2 ** 31)) },
+        help: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    process.stderr.write(`error: ${(error as Error).message}\nThe options: npm run demo -- --help\n`);
+    process.exit(2);
+  }
 }
 
 async function demo(): Promise<void> {
