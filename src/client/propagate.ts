@@ -15,7 +15,7 @@ import { mintKey } from './mint-key.js';
 import { runningOperation, type RunningOperation } from './operation.js';
 import { formatParent, metadataCarrier, metadataNames } from './propagation.js';
 import { retryRule, type RetryOptions } from './retry-rule.js';
-import { retriedCall } from './retried-call.js';
+import { retriedCall, type Stamp } from './retried-call.js';
 
 export interface PropagationOptions {
   /**
@@ -66,9 +66,7 @@ export function propagate(options: PropagationOptions = {}): Interceptor {
     const operation = runningOperation();
     if (operation !== undefined && operation.hops >= maxHops) return refused(first, operation.hops);
     const { method_definition: method } = callOptions;
-    const stamp = (metadata: Metadata, message: unknown) => {
-      stampCall(metadata, call, operation, method, message);
-    };
+    const stamp: Stamp = (metadata, message) => stamped(metadata, call, operation, method, message);
     if (!method.requestStream && !method.responseStream && retry !== undefined) {
       const deadlineTime = Number(rest.deadline ?? Infinity);
       return retriedCall(first, () => nextCall(rest), stamp, retry, deadlineTime);
@@ -77,17 +75,18 @@ export function propagate(options: PropagationOptions = {}): Interceptor {
   };
 }
 
-type Stamp = (metadata: Metadata, message: unknown) => void;
 type Method = InterceptorOptions['method_definition'];
 type NextCallMade = ReturnType<NextCall>;
 
-function stampCall(
-  metadata: Metadata,
+/** A copy: its caller may send the same Metadata with many calls. */
+function stamped(
+  given: Metadata,
   call: KeyedCall,
   operation: RunningOperation | undefined,
   method: Method,
   message: unknown,
-): void {
+): Metadata {
+  const metadata = given.clone();
   const explicit = call.key ?? metadata.get(metadataNames.key)[0]?.toString();
   metadata.set(metadataNames.key, explicit ?? derivedKey(call, operation, method, message));
   if (operation !== undefined) {
@@ -97,6 +96,7 @@ function stampCall(
   }
   // An instrumentation that was there before knows its own span better.
   if (metadata.get('traceparent').length === 0) injectContext(metadata, metadataCarrier.set);
+  return metadata;
 }
 
 function derivedKey(
@@ -121,8 +121,7 @@ function stampedAtMessage(call: NextCallMade, stamp: Stamp): InterceptingCall {
   return new InterceptingCall(call, {
     start: (metadata, listener, next) => {
       start = (message) => {
-        stamp(metadata, message);
-        next(metadata, listener);
+        next(stamp(metadata, message), listener);
       };
     },
     sendMessage: (message: unknown, next) => {
@@ -135,15 +134,15 @@ function stampedAtMessage(call: NextCallMade, stamp: Stamp): InterceptingCall {
 function stampedAtStart(call: NextCallMade, stamp: Stamp): InterceptingCall {
   return new InterceptingCall(call, {
     start: (metadata, listener, next) => {
-      stamp(metadata, undefined);
-      next(metadata, listener);
+      next(stamp(metadata, undefined), listener);
     },
   });
 }
 
 function withoutKey(call: NextCallMade): InterceptingCall {
   return new InterceptingCall(call, {
-    start: (metadata, listener, next) => {
+    start: (given, listener, next) => {
+      const metadata = given.clone();
       const { key, parent, hops, fencingToken } = metadataNames;
       for (const name of [key, parent, hops, fencingToken]) metadata.remove(name);
       if (metadata.get('traceparent').length === 0) injectContext(metadata, metadataCarrier.set);

@@ -8,6 +8,9 @@ import {
 } from '@grpc/grpc-js';
 import type { RetryRule } from './retry-rule.js';
 
+/** The metadata that a call with this message is sent with. */
+export type Stamp = (given: Metadata, message: unknown) => Metadata;
+
 /**
  * A unary call that is sent again as the rule says, each time with the same metadata and message. What an attempt answers is held back until
  * it is known to be the last.
@@ -15,7 +18,7 @@ import type { RetryRule } from './retry-rule.js';
 export function retriedCall(
   first: ReturnType<NextCall>,
   again: () => ReturnType<NextCall>,
-  stamp: (metadata: Metadata, message: unknown) => void,
+  stamp: Stamp,
   rule: RetryRule,
   /** Of the whole call, ms since the epoch. */
   deadlineTime: number,
@@ -64,7 +67,7 @@ export function retriedCall(
     },
     sendMessage: (given: unknown) => {
       message = given;
-      stamp(metadata, message);
+      metadata = stamp(metadata, message);
     },
     halfClose: () => {
       attempt(first);

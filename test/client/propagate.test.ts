@@ -1,7 +1,7 @@
 import { Metadata, status, type sendUnaryData, type ServiceError } from '@grpc/grpc-js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { guard } from '../../src/client/guard.js';
-import { keyed, propagate } from '../../src/client/propagate.js';
+import { keyed, propagate, type PropagationOptions } from '../../src/client/propagate.js';
 import { idempotentService } from '../../src/client/service.js';
 import type { Call } from '../support/guarded-shop.js';
 import { clientOf, done, ledgerWith, type Charge } from '../support/ledger.js';
@@ -111,6 +111,34 @@ test('parent, hops and fencing token go along with calls from an operation', asy
   for (const name of ['onceward-parent', 'onceward-fencing-token', 'onceward-hops']) {
     expect(outside?.get(name)).toEqual([]);
   }
+});
+
+describe('a Metadata that its caller reuses', () => {
+  test.each<[string, PropagationOptions]>([
+    ['with retries', {}],
+    ['without retries', { retry: false }],
+  ])('stays as it was, and each call has its own key and parent, %s', async (_, propagation) => {
+    const { charge, calls, keysSeen } = await ledgerWith(done, propagation);
+    const reused = new Metadata();
+    reused.set('authorization', 'Bearer x');
+    await inside(() => charge({}, {}, reused));
+    await inside(() => charge({}, {}, reused));
+    await charge({}, {}, reused);
+    expect(new Set(keysSeen()).size).toBe(3);
+    const [first, second, outside] = calls.map(({ metadata }) => metadata.get('onceward-parent')[0]);
+    expect(second).not.toBe(first);
+    expect(outside).toBeUndefined();
+    expect(Object.keys(reused.getMap())).toEqual(['authorization']);
+  });
+
+  test('keeps the key that a call which opts out is sent without', async () => {
+    const { charge, keysSeen } = await ledgerWith();
+    const reused = new Metadata();
+    reused.set('idempotency-key', 'given');
+    await charge({}, keyed({ skip: true }), reused);
+    await charge({}, {}, reused);
+    expect(keysSeen()).toEqual([undefined, 'given']);
+  });
 });
 
 describe('nothing of ours goes', () => {
