@@ -21,6 +21,8 @@ export class RecordedStream extends Writable {
   #trailing: Metadata | undefined;
   /** The bound is passed: what is written goes out at once. */
   flows = false;
+  /** Also when the caller left: of a handler that stopped half-way, half of the reply would be stored as all of it. */
+  readonly cancelled = false;
 
   constructor(call: Call, serialize: (value: unknown) => Buffer, boundBytes: number) {
     super({ objectMode: true });
@@ -108,9 +110,6 @@ export class RecordedStream extends Writable {
     this.#initial ??= metadata;
   }
 
-  get cancelled(): boolean {
-    return this.#call.cancelled;
-  }
   getPeer(): string {
     return this.#call.getPeer();
   }

@@ -5,6 +5,7 @@ import { currentOperation } from '../../src/client/operation.js';
 import { idempotentService } from '../../src/client/service.js';
 import { State } from '../../src/gen/onceward/v1/record.js';
 import { refOf } from '../support/calls.js';
+import { gate } from '../support/sdk.js';
 import {
   shopClient,
   shopMethod,
@@ -27,7 +28,15 @@ async function parcelsWith(handler: (call: Call) => unknown, options: ServiceOpt
     runs.push(call);
     return handler(call);
   };
-  const server = await startServer(...idempotentService(used.onceward, shopService, { Parcels }, options));
+  const [definition, handlers] = idempotentService(used.onceward, shopService, { Parcels }, options);
+  const guarded = handlers['Parcels'] as (call: Call) => void;
+  const arrived: Call[] = [];
+  const server = await startServer(definition, {
+    Parcels: (call: Call) => {
+      arrived.push(call);
+      guarded(call);
+    },
+  });
   const client = shopClient(server.address);
   onTestFinished(() => {
     client.close();
@@ -36,6 +45,8 @@ async function parcelsWith(handler: (call: Call) => unknown, options: ServiceOpt
   const keys = `stream-${runCount++}`;
   return {
     runs,
+    /** The calls as grpc-js gives them to the guard. */
+    arrived,
     call: (more = {}) => client.call('Parcels', { order: 'o' }, { key: keys, ...more }),
     key: keys,
   };
@@ -46,6 +57,7 @@ function charges({ messages }: Received): string[] {
   return messages.map((bytes) => shopMethod('Charge').responseDeserialize(bytes).charge);
 }
 
+const stateOf = async (key: string) => (await used.onceward.calls.lookup({ ref: refOf(key) })).state;
 const parcel = (charge: string): ChargeReply => ({ charge, number: 1 });
 
 test('a streamed reply is replayed message by message', async () => {
@@ -125,11 +137,26 @@ test('nothing is sent before it is stored', async () => {
   const left = await call({ options: { deadline: Date.now() + 300 } });
   expect(left).toMatchObject({ messages: [], status: { code: status.DEADLINE_EXCEEDED } });
   end();
-  await until(
-    'it is stored',
-    async () => (await used.onceward.calls.lookup({ ref: refOf(key) })).state === State.COMPLETED,
-  );
+  await until('it is stored', async () => (await stateOf(key)) === State.COMPLETED);
   expect(charges(await call())).toEqual(['a']);
+});
+
+test('a handler that stops when its caller left does not know of it, and ends its reply', async () => {
+  const left = gate();
+  const { arrived, call, key, runs } = await parcelsWith(async (stream) => {
+    for (const charge of ['a', 'b']) {
+      if (stream.cancelled) break;
+      stream.write(parcel(charge));
+      await left.passed;
+    }
+    stream.end();
+  });
+  const cancel = until('it runs', () => runs.length === 1);
+  expect((await call({ cancel })).status.code).toBe(status.CANCELLED);
+  await until('the server is told', () => arrived[0]?.cancelled);
+  left.open();
+  await until('it is stored', async () => (await stateOf(key)) === State.COMPLETED);
+  expect(charges(await call())).toEqual(['a', 'b']);
 });
 
 test('beyond the bound a reply flows, and is done without a replay', async () => {
