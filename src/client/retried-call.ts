@@ -29,6 +29,7 @@ export function retriedCall(
   let listener: InterceptingListener;
   let message: unknown;
   let pause: NodeJS.Timeout | undefined;
+  let left = false;
 
   const attempt = (call: ReturnType<NextCall>): void => {
     current = call;
@@ -43,17 +44,20 @@ export function retriedCall(
         replies.push(received);
       },
       onReceiveStatus: (end) => {
-        const delayMs = end.code === status.OK ? undefined : rule(end, attempts);
-        if (delayMs === undefined || Date.now() + delayMs >= deadlineTime) {
+        const answer = () => {
           if (initial !== undefined) listener.onReceiveMetadata(initial);
           for (const reply of replies) listener.onReceiveMessage(reply);
           listener.onReceiveStatus(end);
-          return;
-        }
-        pause = setTimeout(() => {
-          pause = undefined;
-          attempt(again());
-        }, delayMs);
+        };
+        const delayMs = left || end.code === status.OK ? undefined : rule(end, attempts);
+        if (delayMs === undefined || Date.now() + delayMs >= deadlineTime) answer();
+        else
+          pause = setTimeout(() => {
+            pause = undefined;
+            const next = unlessClosed(again);
+            if (next === undefined) answer();
+            else attempt(next);
+          }, delayMs);
       },
     });
     call.sendMessage(message);
@@ -73,6 +77,8 @@ export function retriedCall(
       attempt(first);
     },
     cancel: (next) => {
+      if (left) return;
+      left = true;
       if (pause !== undefined) {
         clearTimeout(pause);
         listener.onReceiveStatus(cancelled());
@@ -80,6 +86,15 @@ export function retriedCall(
       else current.cancelWithStatus(status.CANCELLED, 'Cancelled on client');
     },
   });
+}
+
+/** grpc-js throws when its client was closed meanwhile. */
+function unlessClosed<T>(makeCall: () => T): T | undefined {
+  try {
+    return makeCall();
+  } catch {
+    return undefined;
+  }
 }
 
 function cancelled(): StatusObject {

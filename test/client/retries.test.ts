@@ -1,10 +1,12 @@
 import {
   Client,
   credentials,
+  InterceptingCall,
   Metadata,
   status,
   type CallOptions,
   type ClientOptions,
+  type Interceptor,
   type sendUnaryData,
 } from '@grpc/grpc-js';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -12,6 +14,7 @@ import { keyed, propagate, type PropagationOptions } from '../../src/client/prop
 import { idempotentService } from '../../src/client/service.js';
 import type { Call, Handler } from '../support/guarded-shop.js';
 import { clientOf, done, ledgerWith, method } from '../support/ledger.js';
+import { gate } from '../support/sdk.js';
 import { shopService, startServer, type ChargeReply } from '../support/shop-service.js';
 import { until } from '../support/until.js';
 import { useOnceward } from '../support/use-onceward.js';
@@ -83,20 +86,56 @@ describe('a call that carries a key is sent again', () => {
     expect(calls).toHaveLength(1);
   });
 
+  /** A call that its caller can cancel, and the error it ends with. */
+  const cancellable = (address: string, propagation?: PropagationOptions) => {
+    const client = new Client(address, credentials.createInsecure(), {
+      interceptors: [propagate(propagation)],
+    });
+    onTestFinished(() => client.close());
+    const { path, requestSerialize, responseDeserialize } = method;
+    const { passed: ended, open: end } = gate<unknown>();
+    const call = client.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, end);
+    return { call, ended };
+  };
+
   test('until its caller cancels it, also between two attempts', async () => {
     const { address, calls } = await ledgerWith(
       failing(99, { code: status.ABORTED, metadata: pushback('5000') }),
     );
-    const client = new Client(address, credentials.createInsecure(), { interceptors: [propagate()] });
-    onTestFinished(() => client.close());
-    const { path, requestSerialize, responseDeserialize } = method;
-    const ended = new Promise((resolve) => {
-      const call = client.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, resolve);
-      void until('the first attempt failed', () => calls.length === 1).then(() =>
-        setImmediate(() => call.cancel()),
-      );
-    });
+    const { call, ended } = cancellable(address);
+    await until('the first attempt failed', () => calls.length === 1);
+    setImmediate(() => call.cancel());
     expect(await ended).toMatchObject({ code: status.CANCELLED });
+    expect(calls).toHaveLength(1);
+  });
+
+  test('until its caller cancels it, also when CANCELLED is among the codes', async () => {
+    const { address, calls } = await ledgerWith(() => undefined);
+    const { call, ended } = cancellable(address, {
+      retry: { codes: [status.CANCELLED], initialBackoffMs: 1 },
+    });
+    await until('it is there', () => calls.length === 1);
+    call.cancel();
+    expect(await ended).toMatchObject({ code: status.CANCELLED });
+    expect(calls).toHaveLength(1);
+  });
+
+  test('until its client is closed between two attempts: it ends as the first did', async () => {
+    const { address, calls } = await ledgerWith(
+      failing(99, { code: status.ABORTED, metadata: pushback('5') }),
+    );
+    const closing: Interceptor = (options, nextCall) =>
+      new InterceptingCall(nextCall(options), {
+        start: (metadata, _, next) =>
+          next(metadata, {
+            onReceiveStatus: (end, told) => {
+              told(end);
+              close();
+            },
+          }),
+      });
+    const { charge, close } = clientOf(address, { interceptors: [propagate(), closing] });
+    await expect(charge({})).rejects.toMatchObject({ code: status.ABORTED });
     expect(calls).toHaveLength(1);
   });
 });
