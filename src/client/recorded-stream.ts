@@ -97,8 +97,16 @@ export class RecordedStream extends Writable {
       this.release();
     }
     // A caller that left takes no more; the handler goes on without it.
-    if (this.#call.cancelled || this.#call.write(new Serialized(message))) done();
-    else this.#call.once('drain', () => done());
+    if (this.#call.cancelled || this.#call.write(new Serialized(message))) {
+      done();
+      return;
+    }
+    const goOn = () => {
+      this.#call.off('drain', goOn).off('cancelled', goOn);
+      done();
+    };
+    // One that leaves now drains nothing.
+    this.#call.on('drain', goOn).on('cancelled', goOn);
   }
 
   override end(metadata?: unknown): this {

@@ -1,10 +1,11 @@
-import { Metadata, status, type ServerWritableStream } from '@grpc/grpc-js';
+import { Client, credentials, Metadata, status, type ServerWritableStream } from '@grpc/grpc-js';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ServiceOptions } from '../../src/client/guarded-method.js';
 import { currentOperation } from '../../src/client/operation.js';
 import { idempotentService } from '../../src/client/service.js';
 import { State } from '../../src/gen/onceward/v1/record.js';
 import { refOf } from '../support/calls.js';
+import { metadataOf } from '../support/guarded-shop.js';
 import { gate } from '../support/sdk.js';
 import {
   shopClient,
@@ -45,6 +46,7 @@ async function parcelsWith(handler: (call: Call) => unknown, options: ServiceOpt
   const keys = `stream-${runCount++}`;
   return {
     runs,
+    address: server.address,
     /** The calls as grpc-js gives them to the guard. */
     arrived,
     call: (more = {}) => client.call('Parcels', { order: 'o' }, { key: keys, ...more }),
@@ -178,6 +180,25 @@ test('beyond the bound a reply flows, and is done without a replay', async () =>
   expect(second).toMatchObject({ messages: [], status: { code: status.FAILED_PRECONDITION } });
   expect(second.status.details).toBe('it was done, and its result was too large to keep');
   expect(runs).toHaveLength(1);
+});
+
+test('a reply that flows goes on to its end when a caller that does not read leaves', async () => {
+  const { address, arrived, key } = await parcelsWith(
+    (stream) => {
+      for (let i = 0; i < 200; i += 1) stream.write(parcel('x'.repeat(60_000)));
+      stream.end();
+    },
+    { maxStreamBytes: 1000 },
+  );
+  const client = new Client(address, credentials.createInsecure());
+  onTestFinished(() => client.close());
+  const { path, requestSerialize, responseDeserialize } = shopMethod('Parcels');
+  const metadata = metadataOf({ 'idempotency-key': key });
+  const reading = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, {}, metadata);
+  reading.on('error', () => undefined);
+  await until('its reply is held up', () => arrived[0]?.writableNeedDrain);
+  reading.cancel();
+  await until('it is stored', async () => (await stateOf(key)) === State.COMPLETED);
 });
 
 test('duplicates in flight wait for the whole reply', async () => {
