@@ -24,9 +24,11 @@ export function failureOf(error: unknown): Failure {
     typeof error === 'object' && error !== null ? error : { message: String(error) }
   ) as Partial<ServiceError>;
   const known = typeof code === 'number' && code !== status.OK && code in status;
+  // What is thrown may be anything, whatever its type says.
+  const texts: readonly unknown[] = [known ? details : undefined, message];
   const failure = {
     code: known ? code : status.UNKNOWN,
-    message: (known ? details : undefined) ?? message ?? 'Unknown Error',
+    message: texts.find((text) => typeof text === 'string') ?? 'Unknown Error',
     metadata: metadata instanceof Metadata ? metadata : new Metadata(),
   };
   return { ...failure, ofGuard: isOfGuard(error, failure) };

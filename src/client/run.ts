@@ -92,6 +92,10 @@ class Run {
         let settlement: Settlement;
         try {
           settlement = await this.#execute(operation, execute);
+        } catch (error) {
+          // What has no end to be stored must not keep its lease for ever.
+          operation.lease?.stop();
+          throw error;
         } finally {
           metrics.inFlight.add(-1, this.#attributes);
         }

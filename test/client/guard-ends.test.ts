@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => setup.stop());
 
-const fails = (error: Error) => () => {
+const fails = (error: unknown) => () => {
   throw error;
 };
 
@@ -47,6 +47,8 @@ describe('an error', () => {
     ['without a code', new Error('socket hang up')],
     ['of gRPC that passes', Object.assign(new Error(), { code: status.UNAVAILABLE, details: 'down' })],
     ['of a database that has numbers too', Object.assign(new Error('HostUnreachable'), { code: 6 })],
+    ['whose message is no text', { message: { card: 'refused' } }],
+    ['whose details are no text', Object.assign(new Error('no'), { code: 9, details: { card: 'refused' } })],
     ['of the platform that has numbers too', new DOMException('closed', 'InvalidStateError')],
   ])('%s frees the key', async (name, error) => {
     const { charge, runs } = service([one.address]);
@@ -66,6 +68,16 @@ describe('an error', () => {
     await expect(charge('is-final', fails(error), { isFinal })).rejects.toBe(error);
     await expect(charge('is-final', () => 1, { isFinal })).rejects.toMatchObject({ message: error.message });
     expect(runs).toHaveLength(1);
+  });
+
+  test('that isFinal throws leaves the key to the next once the lease has lapsed', async () => {
+    const { charge } = service([one.address]);
+    const isFinal = () => {
+      throw new TypeError('no code');
+    };
+    const failed = charge('is-final-throws', fails(new Error('boom')), { isFinal, leaseMs: 300 });
+    await expect(failed).rejects.toThrow('no code');
+    expect(await charge('is-final-throws', () => 'second', { waitMs: 20_000 })).toBe('second');
   });
 
   test('of the execution is thrown even when the key can not be freed', async () => {
