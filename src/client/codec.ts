@@ -1,6 +1,6 @@
 /** How a value is stored. */
 export interface Codec<T> {
-  /** Stored with the result, e.g. `application/json`. */
+  /** Stored with the result without its parameters, e.g. `application/json`. */
   readonly contentType: string;
   /** Undefined is stored as no payload. */
   encode(value: T): Uint8Array | undefined;

@@ -23,7 +23,7 @@ export function settlementOfAnswer<Request>(options: HttpOptions<Request>, answe
   const trailing = [{ name: statusName, value: Buffer.from(String(answer.status)) }];
   const room = { entries: limits.metadataEntries - 1, bytes: limits.metadataBytes - statusName.length - 3 };
   const initial = storedMetadata(metadataOf(answer.headers), replayRule(options.replayHeaders), room);
-  const result = storedResult(answer.body, mediaType(answer.headers), initial, trailing);
+  const result = storedResult(answer.body, contentTypeOf(answer.headers), initial, trailing);
   return {
     kind: 'complete',
     result: answer.body === undefined ? { ...result, payloadOmitted: true } : result,
@@ -138,10 +138,7 @@ function metadataOf(headers: HttpAnswer['headers']): Metadata {
   return metadata;
 }
 
-/** For those who read the record; a replay has the header itself, parameters and all. */
-function mediaType(headers: HttpAnswer['headers']): string {
-  const header = headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? '';
-  const [type = ''] = header.split(';', 1);
-  const fits = type.trim().length <= limits.contentTypeLength && /^[\x21-\x7e]*$/.test(type.trim());
-  return fits ? type.trim() : '';
+/** A replay has the header itself. */
+function contentTypeOf(headers: HttpAnswer['headers']): string {
+  return headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1] ?? '';
 }

@@ -65,12 +65,19 @@ export function storedResult(
   const kept = payloadOmitted || payload === undefined ? undefined : Buffer.from(payload);
   return {
     payload: kept,
-    contentType,
+    contentType: mediaType(contentType),
     status: undefined,
     initialMetadata,
     trailingMetadata,
     payloadOmitted,
   };
+}
+
+/** For those who read the record: without parameters, and empty when it is none that can be stored. */
+function mediaType(contentType: string): string {
+  const type = (contentType.split(';', 1)[0] ?? '').trim();
+  const fits = type.length <= limits.contentTypeLength && /^[\x21-\x7e]*$/.test(type);
+  return fits ? type : '';
 }
 
 /** The entries of the allowed names, in order and as many as can be stored; `room` is used up by each list. */

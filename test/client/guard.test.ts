@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Codec } from '../../src/client/codec.js';
 import { State } from '../../src/gen/onceward/v1/record.js';
 import { counterOf, refOf, resultWithoutPayload } from '../support/calls.js';
 import { caught } from '../support/caught.js';
@@ -45,6 +46,25 @@ describe('a value', () => {
     const calls = Array.from({ length: 100 }, (_, i) => charge('crowd', () => i, { waitMs: 20_000 }));
     const values = new Set(await Promise.all(calls));
     expect(values.size).toBe(1);
+    expect(runs).toHaveLength(1);
+  });
+
+  test.each([
+    ['with parameters', 'text/plain; charset=utf-8', 'text/plain'],
+    ['too long to be stored', `text/${'x'.repeat(255)}`, ''],
+  ])('may have a content type %s', async (_, contentType, stored) => {
+    const { charge, runs } = service([one.address]);
+    const key = `content-type-${contentType.length}`;
+    const codec: Codec<string> = {
+      contentType,
+      encode: (value) => Buffer.from(value),
+      decode: (payload) => Buffer.from(payload ?? '').toString(),
+    };
+    for (const value of ['first', 'second']) {
+      expect(await charge(key, () => value, { codec })).toBe('first');
+    }
+    const { result } = await one.coordinator.lookup({ ref: refOf(key), withResult: true });
+    expect(result?.contentType).toBe(stored);
     expect(runs).toHaveLength(1);
   });
 
