@@ -3,6 +3,7 @@ import type {
   handleServerStreamingCall,
   MethodDefinition,
   ServiceDefinition,
+  UntypedHandleCall,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { codecFingerprinter, descriptorFingerprinter } from './canonical.js';
@@ -44,9 +45,11 @@ export function idempotentService(
   for (const [name, method] of Object.entries(definition as Record<string, NamedMethod>)) {
     const methodName = method.path.slice(method.path.lastIndexOf('/') + 1);
     unknown.delete(methodName);
-    const handler = implementation[name] ?? implementation[method.originalName ?? name];
+    const given = implementation[name] ?? implementation[method.originalName ?? name];
     methods[name] = method;
-    if (handler === undefined) continue;
+    if (given === undefined) continue;
+    // Bound as grpc-js does: it may be the method of a class.
+    const handler: UntypedHandleCall = given.bind(implementation);
     handlers[name] = handler;
     const descriptor = methodDescriptor(registry, method.path);
     const policy = {

@@ -1,8 +1,15 @@
-import { Metadata, status } from '@grpc/grpc-js';
-import { describe, expect, test } from 'vitest';
+import {
+  Metadata,
+  status,
+  type sendUnaryData,
+  type ServerWritableStream,
+  type UntypedHandleCall,
+} from '@grpc/grpc-js';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { OperationError } from '../../src/client/operation-error.js';
 import { richErrorOf } from '../../src/client/rich-error.js';
 import { currentOperation } from '../../src/client/operation.js';
+import { idempotentService } from '../../src/client/service.js';
 import {
   done,
   metadataOf,
@@ -12,7 +19,15 @@ import {
   type Call,
   type Handler,
 } from '../support/guarded-shop.js';
-import { reply, type Received } from '../support/shop-service.js';
+import {
+  reply,
+  shopClient,
+  shopService,
+  startServer,
+  type ChargeReply,
+  type ChargeRequest,
+  type Received,
+} from '../support/shop-service.js';
 import { useOnceward } from '../support/use-onceward.js';
 
 const used = useOnceward();
@@ -202,6 +217,33 @@ describe('a handler that', () => {
     finish();
     expect(reply(await client.call('Charge', {}, { key })).charge).toBe('late');
     expect(runs).toHaveLength(1);
+  });
+
+  test('is the method of a class has its this', async () => {
+    class Shop {
+      [name: string]: UntypedHandleCall;
+      readonly #reply = { charge: 'of this', number: 1 };
+      Charge(_: Call, callback: sendUnaryData<ChargeReply>) {
+        callback(null, this.#reply);
+      }
+      Ping(_: Call, callback: sendUnaryData<ChargeReply>) {
+        callback(null, this.#reply);
+      }
+      Parcels(call: ServerWritableStream<ChargeRequest, ChargeReply>) {
+        call.write(this.#reply);
+        call.end();
+      }
+    }
+    const options = { methods: { Ping: { skip: true } } };
+    const server = await startServer(...idempotentService(used.onceward, shopService, new Shop(), options));
+    const client = shopClient(server.address);
+    onTestFinished(() => {
+      client.close();
+      server.stop();
+    });
+    for (const method of ['Charge', 'Ping', 'Parcels']) {
+      expect(reply(await client.call(method, {}, { key: newKey() })).charge).toBe('of this');
+    }
   });
 
   test('knows its operation', async () => {
