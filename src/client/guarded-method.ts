@@ -1,5 +1,5 @@
 import type { ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
-import type { Fingerprinter } from './canonical.js';
+import type { Fingerprint } from '../core/fingerprint.js';
 import type { MethodPolicy } from './method-policy.js';
 
 export type GuardedCall = ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>;
@@ -30,18 +30,10 @@ export interface ServiceOptions extends MethodPolicy {
 export interface GuardedMethod {
   readonly path: string;
   readonly policy: MethodPolicy;
-  readonly fingerprint: Fingerprinter;
+  readonly fingerprint: (request: unknown) => Fingerprint;
   readonly serialize: (value: unknown) => Buffer;
   readonly options: ServiceOptions;
   readonly replays: (name: string) => boolean;
-}
-
-/** A request with the bytes it came in, so that its fingerprint is of what was sent. */
-export class Received {
-  constructor(
-    readonly bytes: Buffer,
-    readonly value: unknown,
-  ) {}
 }
 
 /** A reply in the bytes that go out. */

@@ -1,7 +1,7 @@
 import { OncewardError } from '../core/errors.js';
 import { limits } from '../core/limits.js';
 import { callerContext } from '../telemetry/operations.js';
-import type { GuardedCall, GuardedMethod, Received } from './guarded-method.js';
+import type { GuardedCall, GuardedMethod } from './guarded-method.js';
 import { mintKey } from './mint-key.js';
 import type { Onceward } from './onceward.js';
 import { OperationError } from './operation-error.js';
@@ -19,7 +19,6 @@ export function incomingOperation(
   { namespace }: Onceward,
   method: GuardedMethod,
   call: GuardedCall,
-  { bytes, value }: Received,
 ): Incoming | undefined {
   const { policy, options, path } = method;
   const { metadata } = call;
@@ -45,7 +44,7 @@ export function incomingOperation(
       ...policy,
       ref: { namespace, scope: options.scopeOf?.(call) ?? '', key },
       operation: path,
-      fingerprint: method.fingerprint(bytes, value),
+      fingerprint: method.fingerprint(call.request),
       parent: parentIn(metadata),
       hops,
       waitMs: waitOf(policy.waitMs, call),

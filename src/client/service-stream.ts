@@ -1,7 +1,7 @@
 import type { handleServerStreamingCall, ServerWritableStream } from '@grpc/grpc-js';
 import { limits } from '../core/limits.js';
 import { endOfError, replayedEnd, settlementOf, type End } from './answer.js';
-import { Serialized, type GuardedMethod, type Received } from './guarded-method.js';
+import { Serialized, type GuardedMethod } from './guarded-method.js';
 import { incomingOperation } from './incoming.js';
 import type { Onceward } from './onceward.js';
 import { runInside } from './operation.js';
@@ -24,9 +24,7 @@ export function guardStream(
   handler: handleServerStreamingCall<unknown, unknown>,
 ): handleServerStreamingCall<unknown, unknown> {
   return (call) => {
-    const received = call.request as Received;
-    call.request = received.value;
-    answer(onceward, method, handler, call, received).catch((error: unknown) => {
+    answer(onceward, method, handler, call).catch((error: unknown) => {
       sendEnd(call, endOfError(error));
     });
   };
@@ -37,9 +35,8 @@ async function answer(
   method: GuardedMethod,
   handler: handleServerStreamingCall<unknown, unknown>,
   call: Call,
-  received: Received,
 ): Promise<void> {
-  const incoming = incomingOperation(onceward, method, call, received);
+  const incoming = incomingOperation(onceward, method, call);
   if (incoming === undefined) {
     runInside(undefined, () => {
       handler(call);

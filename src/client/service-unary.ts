@@ -1,6 +1,6 @@
 import { Metadata, type handleUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import { endOfError, replayedEnd, settlementOf, unserializable, type End } from './answer.js';
-import { Serialized, type GuardedMethod, type Received } from './guarded-method.js';
+import { Serialized, type GuardedMethod } from './guarded-method.js';
 import { incomingOperation } from './incoming.js';
 import type { Onceward } from './onceward.js';
 import { runInside } from './operation.js';
@@ -18,8 +18,6 @@ export function guardUnary(
   handler: handleUnaryCall<unknown, unknown>,
 ): handleUnaryCall<unknown, unknown> {
   return (call, callback) => {
-    const received = call.request as Received;
-    call.request = received.value;
     const sendMetadata = call.sendMetadata.bind(call);
     const send = ({ failure, reply, initial, trailing }: Answer) => {
       if (initial !== undefined) sendMetadata(initial);
@@ -31,7 +29,7 @@ export function guardUnary(
           trailing,
         );
     };
-    answer(onceward, method, handler, call, received).then(send, (error: unknown) => {
+    answer(onceward, method, handler, call).then(send, (error: unknown) => {
       send(endOfError(error));
     });
   };
@@ -42,9 +40,8 @@ async function answer(
   method: GuardedMethod,
   handler: handleUnaryCall<unknown, unknown>,
   call: Call,
-  received: Received,
 ): Promise<Answer> {
-  const incoming = incomingOperation(onceward, method, call, received);
+  const incoming = incomingOperation(onceward, method, call);
   if (incoming === undefined) return runInside(undefined, () => handle(handler, call));
   let own: Answer = {};
   const ending = await endingOf(onceward, incoming.spec, async () => {

@@ -7,7 +7,7 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { codecFingerprinter, descriptorFingerprinter } from './canonical.js';
-import { Received, Serialized, type GuardedMethod, type ServiceOptions } from './guarded-method.js';
+import { Serialized, type GuardedMethod, type ServiceOptions } from './guarded-method.js';
 import { declaredPolicy, methodDescriptor, readDescriptors, type MethodPolicy } from './method-policy.js';
 import type { Onceward } from './onceward.js';
 import { guardStream } from './service-stream.js';
@@ -68,12 +68,13 @@ export function idempotentService(
     if (descriptor === undefined && exclude.length > 0) {
       throw new Error(`${method.path}: fingerprintExclude needs descriptors that have this method`);
     }
+    const fingerprinter = descriptor
+      ? descriptorFingerprinter(descriptor.input, exclude, version)
+      : codecFingerprinter(method.requestSerialize, version);
     const guarded: GuardedMethod = {
       path: method.path,
       policy,
-      fingerprint: descriptor
-        ? descriptorFingerprinter(descriptor.input, exclude, version)
-        : codecFingerprinter(method.requestSerialize, version),
+      fingerprint: (request) => fingerprinter(bytesOf(method, request), request),
       serialize: method.responseSerialize,
       options,
       replays: replayRule(options.replayMetadata),
@@ -99,10 +100,22 @@ function replayRule(names: readonly string[] | undefined): (name: string) => boo
   return names === undefined ? (name) => !listed.has(name) : (name) => listed.has(name);
 }
 
+/** The bytes that requests came in. Beside them and not around them, as interceptors of the server see requests too. */
+const receivedBytes = new WeakMap<object, Buffer>();
+
+/** What was sent, or what an interceptor put in its place. */
+function bytesOf(method: MethodDefinition<unknown, unknown>, request: unknown): Buffer {
+  return receivedBytes.get(request as object) ?? method.requestSerialize(request);
+}
+
 function withBytes(method: MethodDefinition<unknown, unknown>): MethodDefinition<unknown, unknown> {
   return {
     ...method,
-    requestDeserialize: (bytes) => new Received(bytes, method.requestDeserialize(bytes)),
+    requestDeserialize: (bytes) => {
+      const request = method.requestDeserialize(bytes);
+      if (typeof request === 'object' && request !== null) receivedBytes.set(request, bytes);
+      return request;
+    },
     responseSerialize: (value) =>
       value instanceof Serialized ? value.bytes : method.responseSerialize(value),
   };

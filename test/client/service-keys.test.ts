@@ -1,4 +1,4 @@
-import { status } from '@grpc/grpc-js';
+import { ServerInterceptingCall, status, type ServerInterceptor } from '@grpc/grpc-js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { connectOnceward } from '../../src/client/onceward.js';
 import { currentOperation } from '../../src/client/operation.js';
@@ -6,7 +6,15 @@ import { idempotentService } from '../../src/client/service.js';
 import { State } from '../../src/gen/onceward/v1/record.js';
 import { counterOf, refOf } from '../support/calls.js';
 import { done, newKey, reasonOf, shopWith, type Call, type Handler } from '../support/guarded-shop.js';
-import { reply, shopClient, shopService, startServer, uploadsService } from '../support/shop-service.js';
+import { shopDescriptors } from '../support/shop-descriptors.js';
+import {
+  reply,
+  shopClient,
+  shopService,
+  startServer,
+  uploadsService,
+  type ChargeRequest,
+} from '../support/shop-service.js';
 import { until } from '../support/until.js';
 import { useOnceward } from '../support/use-onceward.js';
 
@@ -191,6 +199,40 @@ describe('methods', () => {
       'methods.Chrage: the service has no such method',
     );
   });
+});
+
+test('an interceptor of the server sees the request, and what it puts in its place is what counts', async () => {
+  const seen: unknown[] = [];
+  const withoutNote: ServerInterceptor = (_, call) =>
+    new ServerInterceptingCall(call, {
+      start: (next) =>
+        next({
+          onReceiveMessage: (request: ChargeRequest, pass) => {
+            seen.push({ order: request.order, note: request.note });
+            pass({ ...request, note: '' });
+          },
+        }),
+    });
+  const guarded = idempotentService(
+    used.onceward,
+    shopService,
+    { Charge: done },
+    { descriptors: shopDescriptors() },
+  );
+  const server = await startServer(...guarded, { interceptors: [withoutNote] });
+  const client = shopClient(server.address);
+  onTestFinished(() => {
+    client.close();
+    server.stop();
+  });
+  const key = newKey();
+  await client.call('Charge', { order: 'o', note: 'first' }, { key });
+  const again = await client.call('Charge', { order: 'o', note: 'again' }, { key });
+  expect(again.status.metadata.get('onceward-replayed')).toEqual(['true']);
+  expect(seen).toEqual([
+    { order: 'o', note: 'first' },
+    { order: 'o', note: 'again' },
+  ]);
 });
 
 test('a service that is set up wrongly says so, and its caller is not blamed', async () => {

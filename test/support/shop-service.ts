@@ -7,6 +7,7 @@ import {
   type CallOptions,
   type ChannelOptions,
   type MethodDefinition,
+  type ServerOptions,
   type ServiceDefinition,
   type StatusObject,
   type UntypedServiceImplementation,
@@ -46,8 +47,9 @@ export interface TestServer {
 export async function startServer(
   definition: ServiceDefinition,
   implementation: UntypedServiceImplementation,
+  options: ServerOptions = {},
 ): Promise<TestServer> {
-  const server = new Server();
+  const server = new Server(options);
   server.addService(definition, implementation);
   const address = await listen(server);
   return { address, stop: () => server.forceShutdown() };
