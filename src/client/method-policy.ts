@@ -58,7 +58,8 @@ export function declaredPolicy(
       ? declaredInLoader(definition.options as LoaderOptions)
       : { withoutEffect: false };
   const policy = policyOf(declared.option);
-  return { ...policy, skip: policy.skip === true || declared.withoutEffect };
+  // Undefined otherwise: a proto that says nothing leaves it to the service's options.
+  return { ...policy, skip: policy.skip === true || declared.withoutEffect ? true : undefined };
 }
 
 /** The option as its proto has it, read from either source. */

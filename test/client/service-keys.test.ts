@@ -168,6 +168,18 @@ describe('methods', () => {
     expect(runs).toHaveLength(4);
   });
 
+  test('are left alone when their service is, but for those that are not', async () => {
+    const methods = { Refund: { skip: false } };
+    const { client, runs } = await shopWith(used, done, { skip: true, methods });
+    const key = newKey();
+    for (const method of ['Charge', 'Charge', 'Refund', 'Refund']) await client.call(method, {}, { key });
+    expect(runs.map((call) => call.getPath())).toEqual([
+      '/shop.v1.Shop/Charge',
+      '/shop.v1.Shop/Charge',
+      '/shop.v1.Shop/Refund',
+    ]);
+  });
+
   test('take their policy from their option, and from the program before that', async () => {
     const handler: Handler = (_, callback) =>
       callback({ code: status.RESOURCE_EXHAUSTED, details: 'none left' });
