@@ -6,6 +6,7 @@ import { incomingOperation } from './incoming.js';
 import type { Onceward } from './onceward.js';
 import { runInside } from './operation.js';
 import { OperationError } from './operation-error.js';
+import { failureOf } from './recorded.js';
 import { messagesIn, RecordedStream } from './recorded-stream.js';
 import { endingOf } from './run.js';
 
@@ -38,9 +39,12 @@ async function answer(
 ): Promise<void> {
   const incoming = incomingOperation(onceward, method, call);
   if (incoming === undefined) {
-    runInside(undefined, () => {
-      handler(call);
-    });
+    try {
+      // Typed as void, and yet often an async function.
+      await runInside(undefined, () => (handler as (call: Call) => unknown)(call));
+    } catch (error) {
+      sendEnd(call, { failure: failureOf(error) });
+    }
     return;
   }
   const boundBytes = Math.min(method.options.maxStreamBytes ?? defaultStreamBytes, limits.resultBytes);

@@ -62,6 +62,9 @@ function charges({ messages }: Received): string[] {
 const stateOf = async (key: string) => (await used.onceward.calls.lookup({ ref: refOf(key) })).state;
 const parcel = (charge: string): ChargeReply => ({ charge, number: 1 });
 
+const noneLeft = () =>
+  Object.assign(new Error('none left'), { code: status.NOT_FOUND, details: 'none left' });
+
 test('a streamed reply is replayed message by message', async () => {
   const { call, runs } = await parcelsWith((stream) => {
     const initial = new Metadata();
@@ -93,19 +96,8 @@ test('a stream without messages is a reply too', async () => {
 });
 
 test.each<[string, (stream: Call) => unknown]>([
-  [
-    'emits it',
-    (stream) =>
-      stream.emit(
-        'error',
-        Object.assign(new Error('none left'), { code: status.NOT_FOUND, details: 'none left' }),
-      ),
-  ],
-  [
-    'is destroyed with it',
-    (stream) =>
-      stream.destroy(Object.assign(new Error('none left'), { code: status.NOT_FOUND, details: 'none left' })),
-  ],
+  ['emits it', (stream) => stream.emit('error', noneLeft())],
+  ['is destroyed with it', (stream) => stream.destroy(noneLeft())],
 ])('a final failure is its reply alone, when the handler %s', async (_, end) => {
   const { call, runs } = await parcelsWith((stream) => {
     stream.write(parcel('a'));
@@ -128,6 +120,20 @@ test('a handler that rejects frees the key', async () => {
   expect((await call()).status).toMatchObject({ code: status.UNKNOWN, details: 'boom' });
   expect(charges(await call())).toEqual(['a']);
   expect(runs).toHaveLength(2);
+});
+
+test.each<[string, () => unknown]>([
+  [
+    'throws',
+    () => {
+      throw noneLeft();
+    },
+  ],
+  ['rejects', () => Promise.reject(noneLeft())],
+])('a handler that runs unguarded and %s ends its call with its own error', async (_, handler) => {
+  const { call } = await parcelsWith(handler, { key: 'optional' });
+  const answer = await call({ key: undefined });
+  expect(answer.status).toMatchObject({ code: status.NOT_FOUND, details: 'none left' });
 });
 
 test('nothing is sent before it is stored', async () => {
