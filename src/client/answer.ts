@@ -46,6 +46,13 @@ export function settlementOf(
   return { kind: 'complete', result: payload === undefined ? { ...result, payloadOmitted: true } : result };
 }
 
+/** Tells the key that was made here. */
+export function withKey<E extends End>(end: E, key: string): E {
+  const trailing = (end.trailing ?? end.failure?.metadata ?? new Metadata()).clone();
+  trailing.set(metadataNames.key, key);
+  return { ...end, trailing };
+}
+
 /** The stored answer, marked as a replay. */
 export function replayedEnd({ result, finishTime }: Replay): End & { readonly payload: Uint8Array } {
   const stored = result ?? storedResult(new Uint8Array(), '', [], []);

@@ -1,6 +1,6 @@
 import type { handleServerStreamingCall, ServerWritableStream } from '@grpc/grpc-js';
 import { limits } from '../core/limits.js';
-import { endOfError, replayedEnd, settlementOf, type End } from './answer.js';
+import { endOfError, replayedEnd, settlementOf, withKey, type End } from './answer.js';
 import { Serialized, type GuardedMethod } from './guarded-method.js';
 import { incomingOperation } from './incoming.js';
 import type { Onceward } from './onceward.js';
@@ -56,7 +56,7 @@ async function answer(
   });
   if (ending.kind === 'executed') {
     if (!recorded.flows) recorded.release(own.failure === undefined);
-    sendEnd(call, own);
+    sendEnd(call, incoming.minted ? withKey(own, incoming.spec.ref.key) : own);
     return;
   }
   // What has flowed can't be taken back; only the status can say that it does not count.

@@ -1,10 +1,9 @@
-import { Metadata, type handleUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
-import { endOfError, replayedEnd, settlementOf, unserializable, type End } from './answer.js';
+import type { handleUnaryCall, Metadata, sendUnaryData } from '@grpc/grpc-js';
+import { endOfError, replayedEnd, settlementOf, unserializable, withKey, type End } from './answer.js';
 import { Serialized, type GuardedMethod } from './guarded-method.js';
 import { incomingOperation } from './incoming.js';
 import type { Onceward } from './onceward.js';
 import { runInside } from './operation.js';
-import { metadataNames } from './propagation.js';
 import { failureOf } from './recorded.js';
 import { endingOf } from './run.js';
 
@@ -64,10 +63,7 @@ async function answer(
     const { payload, ...end } = replayedEnd(ending.replay);
     return { ...end, reply: new Serialized(Buffer.from(payload)) };
   }
-  if (!incoming.minted) return own;
-  const trailing = (own.trailing ?? own.failure?.metadata ?? new Metadata()).clone();
-  trailing.set(metadataNames.key, incoming.spec.ref.key);
-  return { ...own, trailing };
+  return incoming.minted ? withKey(own, incoming.spec.ref.key) : own;
 }
 
 const contentType = 'application/grpc+proto';

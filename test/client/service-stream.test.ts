@@ -110,6 +110,17 @@ test.each<[string, (stream: Call) => unknown]>([
   expect(runs).toHaveLength(1);
 });
 
+test.each<[string, (stream: Call) => unknown]>([
+  ['reply', (stream) => stream.end()],
+  ['failure', (stream) => stream.destroy(noneLeft())],
+])('a call without a key is told the minted one with its %s', async (_, handler) => {
+  const { call, runs } = await parcelsWith(handler);
+  const [key] = (await call({ key: undefined })).status.metadata.get('idempotency-key');
+  const again = await call({ key });
+  expect(again.status.metadata.get('onceward-replayed')).toEqual(['true']);
+  expect(runs).toHaveLength(1);
+});
+
 test('a handler that rejects frees the key', async () => {
   const { call, runs } = await parcelsWith(async (stream) => {
     stream.write(parcel('a'));
