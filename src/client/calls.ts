@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import {
   CoordinatorService,
@@ -13,7 +14,7 @@ import {
   type FailResponse,
   type HeartbeatResponse,
 } from '../gen/onceward/v1/coordinator.js';
-import { OnLapse, type Record } from '../gen/onceward/v1/record.js';
+import { OnLapse, State, type Record } from '../gen/onceward/v1/record.js';
 import { CallError, localError } from './call-error.js';
 import { fromDuration, toDuration } from './duration.js';
 import { encodeCall } from './encode-call.js';
@@ -52,6 +53,8 @@ export interface Calls {
 }
 
 const defaultDeadlineMs = 10_000;
+/** In which a claim that was under way when its caller left is made. */
+const claimMs = 1000;
 type Case = NonNullable<Call['request']>['$case'];
 type Response = NonNullable<Answer['response']>;
 
@@ -130,12 +133,28 @@ class ResentCalls implements Calls {
         }
       });
     } catch (error) {
-      // A grant may have been on its way; the same attempt gets it again.
       const unknown = error instanceof CallError && !error.fromCoordinator;
       if (unknown && onLate !== undefined && !this.#resender.closed)
-        this.begin({ ...value, wait: undefined }).then(onLate, () => undefined);
+        this.#grantMeanwhile(value, onLate).catch(() => undefined);
       throw error;
     }
+  }
+
+  /**
+   * A grant may have been on its way; the same attempt gets it again. Only of a key that somebody holds: any other a Begin would take, from an
+   * owner that may still finish when its lease has lapsed.
+   */
+  async #grantMeanwhile(value: BeginRequest, onLate: (response: BeginResponse) => void): Promise<void> {
+    const isHeld = async () => {
+      const { state, leaseLeft } = await this.lookup({ ref: value.ref });
+      return state === State.IN_PROGRESS && fromDuration(leaseLeft) > 0;
+    };
+    let held = await isHeld();
+    if (!held) {
+      await pause(claimMs, undefined, { ref: false });
+      held = await isHeld();
+    }
+    if (held) onLate(await this.begin({ ...value, wait: undefined }));
   }
 
   #framed<Kind extends Case>(

@@ -1,13 +1,20 @@
 import { status } from '@grpc/grpc-js';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { FailRequest_Kind } from '../../src/gen/onceward/v1/coordinator.js';
-import { State } from '../../src/gen/onceward/v1/record.js';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import {
+  BeginResponse,
+  FailRequest_Kind,
+  type BatchRequest,
+  type Call,
+} from '../../src/gen/onceward/v1/coordinator.js';
+import { Record, State } from '../../src/gen/onceward/v1/record.js';
 import { beginRequest, counterOf, expectOutcome, refOf, result } from '../support/calls.js';
 import { caught } from '../support/caught.js';
 import { startSetup, type TestCoordinator, type TestSetup } from '../support/coordinator.js';
 import { untilBlocked, withHolder } from '../support/holder.js';
 import { putNamespace } from '../support/namespaces.js';
-import { connected, proxied } from '../support/sdk.js';
+import { startScriptedCoordinator } from '../support/scripted-coordinator.js';
+import { extended } from '../support/scripted-session.js';
+import { connected, gate, proxied } from '../support/sdk.js';
 import { until } from '../support/until.js';
 import { duration } from '../support/wire-time.js';
 
@@ -19,6 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => setup.stop());
 
+const busy = BeginResponse.fromPartial({ outcome: { $case: 'inProgress', value: {} } });
 const gone = { code: status.UNAVAILABLE, message: 'gone', details: Buffer.alloc(0) };
 /** Nobody listens there. */
 const nowhere = '127.0.0.1:9';
@@ -62,11 +70,9 @@ describe('the caller leaves', () => {
     const { fencingToken } = expectOutcome(await calls.begin(beginRequest(ref.key)), 'execute');
     const leaving = new AbortController();
     const before = await counterOf(one, 'begin.waited');
-    let late: string | undefined;
     const waiting = calls.begin(beginRequest(ref.key, { wait: duration(20_000) }), {
       signal: leaving.signal,
       onLate: ({ outcome }) => {
-        late = outcome?.$case;
         if (outcome?.$case === 'execute') void release(outcome.value.fencingToken);
       },
     });
@@ -76,10 +82,48 @@ describe('the caller leaves', () => {
     leaving.abort();
     expect((await caught(waiting)).code).toBe(status.CANCELLED);
     await released;
-    await until('the attempt was asked for', () => late !== undefined);
-    expect(['execute', 'inProgress']).toContain(late);
-    await until('nobody holds it', async () => (await calls.lookup({ ref })).state === State.RELEASED);
-    expectOutcome(await calls.begin(beginRequest(ref.key)), 'execute');
+    const next = await calls.begin(beginRequest(ref.key, { wait: duration(20_000) }));
+    expectOutcome(next, 'execute');
+  });
+
+  const live = { state: State.IN_PROGRESS, leaseLeft: duration(10_000) };
+  const lapsed = { state: State.IN_PROGRESS, leaseLeft: duration(0) };
+  const released = { state: State.RELEASED };
+  test.each<[string, Partial<Record>[], string[]]>([
+    ['is held: asks whether by itself', [live], ['lookup', 'begin']],
+    ['is held a little later: the same', [released, live], ['lookup', 'lookup', 'begin']],
+    ['has lapsed: leaves it to its owner', [lapsed, lapsed], ['lookup', 'lookup']],
+    ['was released: leaves it free', [released, released], ['lookup', 'lookup']],
+  ])('while it waits for a key that %s', async (_, records, expected) => {
+    const asked: unknown[] = [];
+    const waits = gate();
+    const answerTo = ({ id, request }: Call) => {
+      asked.push(request?.$case);
+      if (request?.$case === 'heartbeat') return extended(id);
+      if (request?.$case === 'begin') return { id, response: { $case: 'begin', value: busy } };
+      const value = { ...Record.fromPartial({}), ...records.shift() };
+      return { id, response: { $case: 'lookup', value } };
+    };
+    const coordinator = await startScriptedCoordinator({
+      begin: () => {
+        waits.open();
+        return new Promise<never>(() => undefined);
+      },
+      // Frames come so where there are no Sessions.
+      batch: ({ calls }: BatchRequest) => ({ answers: calls.map(answerTo) }),
+    });
+    onTestFinished(() => coordinator.stop());
+    const { calls } = connected([coordinator.address]);
+    const leaving = new AbortController();
+    const options = { signal: leaving.signal, onLate: () => undefined };
+    const waiting = calls.begin(beginRequest('k', { wait: duration(20_000) }), options);
+    await waits.passed;
+    leaving.abort();
+    expect((await caught(waiting)).code).toBe(status.CANCELLED);
+    await until('it was asked about', () => asked.length >= expected.length);
+    // Whatever else was to be asked would have been by now.
+    await calls.heartbeat({ ref: refOf('k'), fencingToken: 1n });
+    expect(asked).toEqual([...expected, 'heartbeat']);
   });
 
   test('before it is sent: CANCELLED', async () => {
