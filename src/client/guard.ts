@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { finalCodes } from '../core/final-codes.js';
 import type { Fingerprint } from '../core/fingerprint.js';
+import { limits } from '../core/limits.js';
 import type { Replay } from '../gen/onceward/v1/coordinator.js';
 import { activeContext } from '../telemetry/operations.js';
 import { jsonCodec, type Codec } from './codec.js';
@@ -21,7 +22,7 @@ export interface GuardSpec<T> extends GuardOptions {
   readonly operation: string;
   /** Digest of what is asked for. A key is refused for another one of the same version. Default: not compared. */
   readonly fingerprint?: Fingerprint;
-  /** How long to wait while another execution is at it, ms. Default 0: IN_PROGRESS is thrown at once. */
+  /** How long to wait while another execution is at it, ms. Default 0: IN_PROGRESS is thrown at once. At most 5 min. */
   readonly waitMs?: number;
   /** Ends the waiting. */
   readonly signal?: AbortSignal;
@@ -102,7 +103,7 @@ export function guard<T>(
       fingerprint: spec.fingerprint,
       parent: parent?.ref,
       hops: parent?.hops ?? 0,
-      waitMs: spec.waitMs ?? 0,
+      waitMs: Math.min(spec.waitMs ?? 0, limits.waitMaxMs),
       signal: spec.signal,
       firstAttemptTime: spec.firstAttemptTime,
       caller: { parent: activeContext(), remote: false },

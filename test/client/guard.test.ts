@@ -120,6 +120,18 @@ describe('no answer', () => {
     expect(runs).toHaveLength(1);
   });
 
+  test('a wait longer than a coordinator takes is cut to what it does', async () => {
+    const { charge, runs } = service([one.address]);
+    const done = gate<string>();
+    const first = charge('long-wait', () => done.passed);
+    await until('it runs', () => runs.length === 1);
+    const waited = await counterOf(one, 'begin.waited');
+    const waiting = charge('long-wait', () => 'second', { waitMs: Infinity });
+    await until('it waits', async () => (await counterOf(one, 'begin.waited')) > waited);
+    done.open('first');
+    expect(await Promise.all([first, waiting])).toEqual(['first', 'first']);
+  });
+
   test('PARK: INDETERMINATE for all, until it is resolved', async () => {
     const { charge, runs } = service([one.address]);
     const done = gate<string>();
