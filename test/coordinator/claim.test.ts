@@ -5,7 +5,7 @@ import { refOf } from '../support/calls.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { openTestStore } from '../support/store.js';
 import { until } from '../support/until.js';
-import { beginOf, caller, completed, coordinatorOver, done } from './begins.js';
+import { beginOf, caller, completed, coordinatorOver, done } from '../support/begins.js';
 
 /** What Begins of one record that are under way together may tell each other. */
 

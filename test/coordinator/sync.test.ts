@@ -7,7 +7,7 @@ import { refOf } from '../support/calls.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { openTestStore } from '../support/store.js';
 import { until } from '../support/until.js';
-import { beginOf, caller, completed, coordinatorOver } from './begins.js';
+import { beginOf, caller, completed, coordinatorOver } from '../support/begins.js';
 
 /** What memory misses when the store's news come at a bad moment. */
 

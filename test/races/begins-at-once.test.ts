@@ -1,8 +1,9 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createCoordinator } from '../../src/coordinator/coordinator.js';
 import type { ClaimAnswer, KeyStore, GrantTerms } from '../../src/core/key-store.js';
-import { beginRequest, refOf } from '../support/calls.js';
+import { beginOf, caller } from '../support/begins.js';
+import { beginRequest } from '../support/calls.js';
 import { startSetup, type TestSetup } from '../support/coordinator.js';
 import { openTestStore } from '../support/store.js';
 import { until } from '../support/until.js';
@@ -90,28 +91,9 @@ test('a store that checks and then inserts grants more than once', async () => {
       onReachable: () => undefined,
     }),
   );
-  const call = { signal: new AbortController().signal, deadlineTime: Infinity, principal: 'tester' };
   const key = `naive-${randomBytes(4).toString('hex')}`;
   const outcomes = await Promise.all(
-    Array.from({ length: beginsAtOnce }, (_, i) =>
-      coordinators[i % 2]!.begin(
-        {
-          ref: refOf(key),
-          operation: 'charge',
-          fingerprint: undefined,
-          attemptId: randomUUID(),
-          leaseMs: undefined,
-          waitMs: 0,
-          parent: undefined,
-          labels: {},
-          firstAttemptTime: undefined,
-          resultRetentionMs: undefined,
-          onLapse: undefined,
-          traceparent: '',
-        },
-        call,
-      ),
-    ),
+    Array.from({ length: beginsAtOnce }, (_, i) => coordinators[i % 2]!.begin(beginOf(key), caller)),
   );
   expect(outcomes.filter(({ kind }) => kind === 'execute').length).toBeGreaterThan(1);
   for (const each of opened) await each.close();

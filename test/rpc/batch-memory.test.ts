@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { answerBatch } from '../../src/rpc/batch.js';
 import { until } from '../support/until.js';
-import { caller } from '../coordinator/begins.js';
+import { caller } from '../support/begins.js';
 
 const mebibyte = 1024 * 1024;
 

@@ -5,7 +5,7 @@ import type { BeginRequest } from '../../src/coordinator/question.js';
 import type { KeyStore } from '../../src/core/key-store.js';
 import type { Result } from '../../src/core/result.js';
 import type { OpenStore } from '../../src/store/open-store.js';
-import { refOf } from '../support/calls.js';
+import { refOf } from './calls.js';
 
 /** A caller without a deadline that stays. */
 export const caller: CallContext = {
