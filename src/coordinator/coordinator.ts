@@ -30,7 +30,7 @@ export interface CoordinatorOptions {
   readonly store: KeyStore;
   readonly sweepTarget: SweepTarget;
   readonly replayCache: ReplayCacheOptions;
-  /** Called when the store becomes reachable (true) or has not answered for most of a second (false). */
+  /** Called when the store becomes reachable (true), and when polls have failed for 0.7 s or one hangs for 1.5 s (false). */
   readonly onReachable: (reachable: boolean) => void;
   /** Default: nothing is exported. */
   readonly telemetry?: Telemetry;

@@ -6,8 +6,11 @@ import type { ReplayCache } from './replay-cache.js';
 const intervalMs = 200;
 /** Older than this, what is in memory is no longer trusted; with the time of a poll it stays below a second. */
 const freshMs = 700;
-/** A poll without an answer for so long: the store does not answer. */
-const silentMs = 800;
+/**
+ * A poll without an answer at so many looks: the store does not answer. Looks, ms apart, and no time: a process that was busy did not look,
+ * and may not even have asked.
+ */
+const silence = { looks: 15, everyMs: 100 };
 /** Revisions are far below it: asks where the store is now without any of its past. */
 const noPast = 2n ** 63n - 1n;
 
@@ -93,14 +96,12 @@ export class Sync {
 
   async #pollOnce(): Promise<void> {
     const sentTime = performance.now();
-    let ended = false;
-    // Told while it hangs, as its failure may take as long as a statement may; and after a look at the sockets, where its answer is
-    // when this process was busy.
-    const silence = setTimeout(() => {
-      setImmediate(() => {
-        if (!ended) this.#report(false);
-      });
-    }, silentMs);
+    let looks = 0;
+    // Told while it hangs, as its failure may take as long as a statement may.
+    const looking = setInterval(() => {
+      looks += 1;
+      if (looks === silence.looks) this.#report(false);
+    }, silence.everyMs);
     try {
       const answer = await this.#store.sync(this.#revision);
       this.#apply(answer);
@@ -113,8 +114,7 @@ export class Sync {
       // busy grows stale too, but it is no reason to send its callers elsewhere.
       if (this.trustedTime() === undefined) this.#report(false);
     } finally {
-      ended = true;
-      clearTimeout(silence);
+      clearInterval(looking);
     }
   }
 
