@@ -8,8 +8,8 @@ export function parseDuration(text: string): number {
   const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
   if (amount !== undefined && unit !== undefined) {
     const ms = Number(amount) * (unitsMs.get(unit) ?? Number.NaN);
-    if (ms <= longestMs) return ms;
-    throw new InvalidArgumentError('It must be at most 1000000d.');
+    if (ms <= longestDays * 86_400_000) return ms;
+    throw new InvalidArgumentError(`It must be at most ${longestDays}d.`);
   }
   const hint = /^\d+(\.\d+)?$/.test(text)
     ? `It has no unit: say ${text}s or ${text}ms.`
@@ -17,8 +17,8 @@ export function parseDuration(text: string): number {
   throw new InvalidArgumentError(hint);
 }
 
-/** Beyond every bound of the protocol, and still within what its durations, dates and deadlines can express, ms. */
-const longestMs = 1_000_000 * 86_400_000;
+/** Beyond every bound of the protocol, and still within what its durations, dates and deadlines can express. */
+const longestDays = 1_000_000;
 
 /** A duration within bounds, both ms. */
 export function durationWithin(minMs: number, maxMs: number): (text: string) => number {

@@ -8,9 +8,6 @@ import { checkResult } from './complete.js';
 import { checkReason } from './forget.js';
 import type { CallContext, Parts } from './parts.js';
 
-/** What `resolve.sql` leaves as the attempt of a record that an operator released. */
-const operatorAttemptId = 'operator release';
-
 export type Decision =
   { readonly state: 'COMPLETED' | 'FAILED'; readonly result: Result } | { readonly state: 'RELEASED' };
 
@@ -79,9 +76,9 @@ function checkAlready(
   const { record } = seen;
   const sameResult =
     digest === undefined || ('resultDigest' in record && sameDigest(record.resultDigest, digest));
-  // An owner who gave its lease back decided nothing: attempts that are spent are not forgiven.
-  const byOperator = record.state !== 'RELEASED' || record.attemptId === operatorAttemptId;
-  if (record.state === state && sameResult && byOperator) return;
+  // An owner who gave its lease back decided nothing: the attempts that it spent are not forgiven.
+  const forgiven = state !== 'RELEASED' || record.attemptsForgiven === record.attempt;
+  if (record.state === state && sameResult && forgiven) return;
   const found = stateAt(record, seen.nowTime);
   throw new OncewardError(
     'STATE_CONFLICT',

@@ -74,8 +74,13 @@ export function checkPolicy(policy: Policy, violations: Violations): void {
 }
 
 function checkRetention(field: string, ms: number, min: number, violations: Violations): void {
-  const within = ms >= min && (ms <= limits.retentionMaxMs || ms === Infinity);
-  if (!within) violations.add(field, `must be ${min} ms to ${limits.retentionMaxMs} ms, or forever`);
+  if (ms < min || !isRetention(ms))
+    violations.add(field, `must be ${min} ms to ${limits.retentionMaxMs} ms, or forever`);
+}
+
+/** Whether it can be kept in dates, ms. */
+function isRetention(ms: number): boolean {
+  return ms <= limits.retentionMaxMs || ms === Infinity;
 }
 
 /** The lease a call gets: the one asked for, within the policy. */
@@ -97,7 +102,7 @@ export function checkAskedRetention(
   if (askedMs === undefined) return;
   const { resultRetentionMs: min, maxResultRetentionMs: max } = policy;
   const bound = (ms: number) => (ms === Infinity ? 'forever' : `${ms} ms`);
-  if (askedMs > limits.retentionMaxMs && askedMs !== Infinity) {
+  if (!isRetention(askedMs)) {
     violations.add('result_retention', `must be at most ${limits.retentionMaxMs} ms, or forever`);
   } else if (askedMs < min || askedMs > max) {
     violations.add('result_retention', `must be ${bound(min)} to ${bound(max)} in this namespace`);

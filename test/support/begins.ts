@@ -53,11 +53,10 @@ export function coordinatorOver(
   });
 }
 
-/** Begins and completes; gives the token. */
-export async function completed(coordinator: Coordinator, key: string): Promise<bigint> {
+/** Begins and completes. */
+export async function completed(coordinator: Coordinator, key: string): Promise<void> {
   const begun = await coordinator.begin(beginOf(key), caller);
   if (begun.kind !== 'execute') throw new Error(`answered ${begun.kind}`);
   const { fencingToken } = begun;
   await coordinator.complete({ ref: refOf(key), fencingToken, result: done, resultRetentionMs: undefined });
-  return fencingToken;
 }
